@@ -1,0 +1,220 @@
+"""What a field of a resource may say of its value: the vocabulary of the annotations in `resources/`.
+
+A check is a function from a value to what is wrong with it, or the empty string. `decode.py` runs the checks that
+stand in an `Annotated`, at the place of the value; the semantic checks of a whole object live beside its kind.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, ClassVar, Final
+
+from meshd.problems import NOWHERE, Origin
+
+Check = Callable[[object], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A mapping of the mesh with known fields; attribute `per_try_timeout` is YAML `perTryTimeout`.
+
+    `ONEOFS` names groups of attributes of which at most one may be given; in `EXACTLY_ONE`, one must.
+    """
+
+    ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    EXACTLY_ONE: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+
+class NotYet:
+    """Marks a field of the API that this version reads but does not act on: giving it is `E-UNSUPPORTED`."""
+
+    def __repr__(self) -> str:
+        return "NotYet"
+
+
+Later = Annotated[object, NotYet()]
+"""The type of a field that this version does not act on: `tcp: Later = None`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Marks single values of a `Literal` that this version does not act on: giving one is `E-UNSUPPORTED`."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """Other spellings of a field's name, from before the present one; each use is `W-LEGACY`."""
+
+    names: tuple[str, ...]
+
+
+# --- numbers --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Both ends included; `None` leaves one open."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def __call__(self, value: object) -> str:
+        assert isinstance(value, int | float)
+        if self.low is not None and value < self.low:
+            return f"{value:g} is less than {self.low:g}"
+        if self.high is not None and value > self.high:
+            return f"{value:g} is more than {self.high:g}"
+        return ""
+
+
+def percentage(value: object) -> str:
+    """0, or 0.0001 to 100 (spec 3.4)."""
+    assert isinstance(value, int | float)
+    if value == 0 or 0.0001 <= value <= 100:
+        return ""
+    return f"{value:g} is not a percentage: 0, or 0.0001 to 100"
+
+
+Port = Annotated[int, Between(1, 65535)]
+UInt32 = Annotated[int, Between(0, 4294967295)]
+Int32 = Annotated[int, Between(0, 2147483647)]
+Percent = Annotated[float, percentage]
+HttpStatus = Annotated[int, Between(200, 599)]
+
+
+# --- durations ------------------------------------------------------------------------------------------------
+
+
+def whole_milliseconds(value: object) -> str:
+    assert isinstance(value, timedelta)
+    if value < timedelta(milliseconds=1):
+        return "a duration must be at least 1ms"
+    return "" if value % timedelta(milliseconds=1) == timedelta() else "a duration must be whole milliseconds"
+
+
+def zero_or_milliseconds(value: object) -> str:
+    return "" if value == timedelta() else whole_milliseconds(value)
+
+
+def whole_seconds(value: object) -> str:
+    assert isinstance(value, timedelta)
+    if value >= timedelta(seconds=1) and value % timedelta(seconds=1) == timedelta():
+        return ""
+    return "a duration must be whole seconds here, at least 1s"
+
+
+Duration = Annotated[timedelta, whole_milliseconds]
+DurationOrZero = Annotated[timedelta, zero_or_milliseconds]
+
+
+# --- names ----------------------------------------------------------------------------------------------------
+
+_LABEL: Final = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?")
+_LOWER_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_QUALIFIED: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many entries a list or map, or characters a text, may have."""
+
+    low: int = 0
+    high: int | None = None
+
+    def __call__(self, value: object) -> str:
+        size = len(value)  # type: ignore[arg-type]
+        if size < self.low:
+            return "must not be empty" if self.low == 1 else f"needs at least {self.low}, not {size}"
+        return "" if self.high is None or size <= self.high else f"at most {self.high} are allowed, not {size}"
+
+
+def dns_label(value: object) -> str:
+    """DNS-1123 label, upper case allowed as in Istio (spec 3.4)."""
+    return "" if _LABEL.fullmatch(str(value)) else f"{value!r} is not a DNS label (letters, digits and '-', at most 63)"
+
+
+def namespace_label(value: object) -> str:
+    return "" if _LOWER_LABEL.fullmatch(str(value)) else f"{value!r} is not a DNS-1123 label"
+
+
+def object_name(value: object) -> str:
+    """DNS-1123 subdomain of at most 253 characters (spec 3.6)."""
+    text = str(value)
+    if len(text) <= 253 and all(_LOWER_LABEL.fullmatch(part) for part in text.split(".")):
+        return ""
+    return f"{text!r} is not a DNS-1123 subdomain (lower case letters, digits, '-' and '.')"
+
+
+def header_token(value: object) -> str:
+    """An RFC 9110 token."""
+    return "" if _TOKEN.fullmatch(str(value)) else f"{value!r} is not a header name"
+
+
+def is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def ip_or_cidr(value: object) -> str:
+    try:
+        ipaddress.ip_network(str(value), strict=False)
+    except ValueError:
+        return f"{value!r} is neither an IP address nor a CIDR"
+    return ""
+
+
+def fqdn(value: object) -> str:
+    """A host name without wildcard (spec 3.1)."""
+    text = str(value).removesuffix(".")
+    labels = text.split(".")
+    if len(text) > 255 or not all(_LABEL.fullmatch(label) for label in labels):
+        return f"{value!r} is not a host name"
+    if labels[-1].isdigit():
+        return f"{value!r} is not a host name: its last label is all digits"
+    return ""
+
+
+def wildcard_host(value: object) -> str:
+    """A host name whose first label may be `*` or start with it; `*` alone is one too (spec 3.1)."""
+    text = str(value)
+    if text == "*" or not text.startswith("*"):
+        return "" if text == "*" else fqdn(text)
+    rest = text[1:].removeprefix("-").removeprefix(".")
+    return fqdn(rest) and f"{value!r} is not a host name or wildcard" if rest else f"{value!r} is not a host name"
+
+
+def service_host(value: object) -> str:
+    """A host name or wildcard, but not `*` alone (spec S-1)."""
+    return "'*' is not allowed here" if value == "*" else wildcard_host(value)
+
+
+def export_target(value: object) -> str:
+    """`*`, `.`, `~` or a namespace (spec 3.3)."""
+    return "" if value in {"*", ".", "~"} else namespace_label(value)
+
+
+def label_key(value: object) -> str:
+    """A Kubernetes qualified name (spec 3.4)."""
+    prefix, slash, name = str(value).rpartition("/")
+    if not _QUALIFIED.fullmatch(name) or (slash and object_name(prefix)):
+        return f"{value!r} is not a label key"
+    return ""
+
+
+def label_value(value: object) -> str:
+    return "" if value == "" or _QUALIFIED.fullmatch(str(value)) else f"{value!r} is not a label value"
+
+
+LabelMap = Mapping[Annotated[str, label_key], Annotated[str, label_value]]

@@ -1,0 +1,33 @@
+"""The names that meshd hands around, one NewType each, so that two strings cannot be swapped."""
+
+from __future__ import annotations
+
+from typing import Literal, NewType
+
+HostName = NewType("HostName", str)
+"""A VM or machine, as `host` in the agent's configuration spells it."""
+
+ServiceHost = NewType("ServiceHost", str)
+"""The fully qualified, lower-case name of a service, or a wildcard such as `*.example.com`."""
+
+Namespace = NewType("Namespace", str)
+SubsetName = NewType("SubsetName", str)
+ClusterName = NewType("ClusterName", str)
+ListenerName = NewType("ListenerName", str)
+RouteTableName = NewType("RouteTableName", str)
+
+DnsName = NewType("DnsName", str)
+"""A name that the resolver of this host looks up: lower case, IDNA, no trailing dot."""
+
+RevisionId = NewType("RevisionId", str)
+"""A git commit id (40 hex digits), or what `source/files.py` gives a directory."""
+
+BlobId = NewType("BlobId", str)
+
+ProxyName = Literal["sidecar", "gateway"]
+PROXIES: tuple[ProxyName, ...] = ("sidecar", "gateway")
+
+
+def cluster_name(host: ServiceHost, port: int, subset: SubsetName | Literal[""] = "") -> ClusterName:
+    """Spec section 11: `outbound|<port>|<subset>|<host>`."""
+    return ClusterName(f"outbound|{port}|{subset}|{host}")

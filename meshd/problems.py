@@ -1,0 +1,102 @@
+"""What is wrong, where, and what to do about it. Bad input is expected: problems are values, never exceptions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+_SEVERITIES: dict[str, Severity] = {"E": "error", "W": "warning", "N": "note"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ResourceId:
+    """Which object of the mesh: kind, namespace and name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A place in a file of the mesh: 1-based line and column, and the path of the field that stands there.
+
+    An origin of a mapping also knows where each of its given fields stands, so that a problem can point
+    at the value that is wrong rather than at the object around it.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str = ""
+    resource: ResourceId | None = None
+    fields: tuple[tuple[str, int, int], ...] = ()
+
+    def at(self, field: str) -> Origin:
+        """The place of the value of `field` (as YAML spells it); this place when it is absent."""
+        path = f"{self.path}.{field}" if self.path else field
+        for name, line, column in self.fields:
+            if name == field:
+                return Origin(self.file, line, column, path, self.resource)
+        return Origin(self.file, self.line, self.column, path, self.resource)
+
+    def item(self, index: int | str) -> Origin:
+        """The place of an entry of the list or map at this place, which is as near as is known."""
+        step = f"[{index}]" if isinstance(index, int) else f".{index}"
+        return Origin(self.file, self.line, self.column, self.path + step, self.resource)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+NOWHERE = Origin("", 0, 0)
+"""The origin of what no file asked for: a built-in default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong. `code` is permanent and its first letter is the severity (E, W or N)."""
+
+    code: str
+    at: Origin
+    message: str
+    hint: str = ""
+
+    @property
+    def severity(self) -> Severity:
+        return _SEVERITIES[self.code[0]]
+
+    @property
+    def is_error(self) -> bool:
+        return self.code.startswith("E")
+
+    def __str__(self) -> str:
+        """`file:line:column: path: what is wrong; what to do [code]`; the parts that are absent are left out."""
+        place = f"{self.at}: " if self.at.file else ""
+        path = f"{self.at.path}: " if self.at.path else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{place}{path}{self.message}{hint} [{self.code}]"
+
+
+Problems = tuple[Problem, ...]
+
+
+def errors(problems: Iterable[Problem]) -> Problems:
+    return tuple(problem for problem in problems if problem.is_error)
+
+
+def in_order(problems: Iterable[Problem]) -> Problems:
+    """By file, line and column, then code; each problem once."""
+    return tuple(sorted(set(problems), key=lambda p: (p.at.file, p.at.line, p.at.column, p.code, p.message)))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'v2'?`, or the empty string when nothing known is near."""
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,44 @@
+"""What all kinds share: metadata, and where the object stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from meshd.fields import Count, LabelMap, Message, label_key, namespace_label, object_name
+from meshd.problems import ResourceId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata(Message):
+    """Spec 3.6. `generation`, `uid` and the like, which `kubectl get -o yaml` adds, are read and ignored."""
+
+    name: Annotated[str, object_name, Count(1)]
+    namespace: Annotated[str, namespace_label] = "default"
+    labels: LabelMap = field(default_factory=dict)
+    annotations: Mapping[Annotated[str, label_key], str] = field(default_factory=dict)
+    creation_timestamp: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource(Message):
+    """One object. The fields of a kind are those of its `spec`; or, where `SPEC` names one, that one is the `spec`."""
+
+    KIND: ClassVar[str]
+    GROUP: ClassVar[str] = "networking.istio.io"
+    VERSIONS: ClassVar[tuple[str, ...]] = ("v1alpha3", "v1beta1", "v1")
+    SPEC: ClassVar[str] = ""
+
+    metadata: Metadata
+
+    @property
+    def id(self) -> ResourceId:
+        return ResourceId(kind=self.KIND, namespace=self.metadata.namespace, name=self.metadata.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadSelector(Message):
+    """Which workloads of the namespace. No labels selects them all, with a warning (spec 3.4)."""
+
+    labels: Annotated[LabelMap, Count(0, 256)] = field(default_factory=dict)
