@@ -1,0 +1,1 @@
+"""(mesh, host) -> ProxyPlan. All Istio meaning ends in this room."""

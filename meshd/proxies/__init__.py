@@ -1,0 +1,1 @@
+"""The Envoy processes of this host: started, watched, hot restarted."""

@@ -1,0 +1,1 @@
+"""DNS names -> addresses, with the last known good answer kept."""

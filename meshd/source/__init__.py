@@ -1,0 +1,1 @@
+"""Where revisions come from: a git repository through a bare mirror, or a plain directory."""
