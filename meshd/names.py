@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, NewType
 
 HostName = NewType("HostName", str)
@@ -26,6 +27,15 @@ BlobId = NewType("BlobId", str)
 
 ProxyName = Literal["sidecar", "gateway"]
 PROXIES: tuple[ProxyName, ...] = ("sidecar", "gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Locality:
+    """Where something runs: `region/zone/subzone`, each possibly empty."""
+
+    region: str = ""
+    zone: str = ""
+    subzone: str = ""
 
 
 def cluster_name(host: ServiceHost, port: int, subset: SubsetName | Literal[""] = "") -> ClusterName:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from meshd.names import ClusterName, DnsName, HostName, ListenerName, ProxyName, RouteTableName, ServiceHost
+from meshd.names import ClusterName, DnsName, HostName, ListenerName, Locality, ProxyName, RouteTableName, ServiceHost
 from meshd.problems import NOWHERE, Origin
 
 # --- endpoints ------------------------------------------------------------------------------------------------
@@ -39,13 +39,6 @@ class DnsAddress:
 
 
 Address = IpAddress | UnixAddress | DnsAddress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Locality:
-    region: str = ""
-    zone: str = ""
-    subzone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from meshd.names import Namespace, ServiceHost
-from meshd.plan import Locality
+from meshd.names import Locality, Namespace, ServiceHost
 from meshd.problems import Origin
 from meshd.resources.service_entry import Location, Resolution
 
