@@ -29,6 +29,6 @@ def envoy_binary() -> Path:
 @pytest.fixture
 def short_tmp() -> Iterator[Path]:
     """A directory whose path leaves room for a Unix socket's 108 bytes."""
-    directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))  # noqa: S108
+    directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
     yield directory
     shutil.rmtree(directory, ignore_errors=True)

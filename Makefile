@@ -1,0 +1,78 @@
+# `make` sets everything up; each target makes what it needs first. Nothing outside this directory is touched, but
+# for Debian packages that are missing (installed when root, else named). See `make help`.
+
+PYTHON  ?= /usr/bin/python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+ENVOY   := .envoy/envoy/_bin/envoy
+# What the project runs besides Python, as command=debian-package.
+COMMANDS := git=git openssl=openssl curl=curl flock=util-linux
+# Only the tests put load on the proxy.
+TEST_COMMANDS := wrk=wrk
+
+# Two `make`s at once in one checkout wait for each other while they set up.
+LOCKED  := flock Makefile
+PYTEST  := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+CORE := meshd/names.py meshd/problems.py meshd/memo.py meshd/documents* meshd/fields.py meshd/decode* \
+        meshd/resources/* meshd/registry/* meshd/convert/* meshd/plan.py meshd/mesh/* meshd/compiler/* \
+        meshd/envoy/* meshd/explain/*
+empty :=
+comma := ,
+CORE_LIST := $(subst $(empty) $(empty),$(comma),$(strip $(CORE)))
+
+.DEFAULT_GOAL := setup
+.PHONY: setup demo test test-all coverage lint format bench clean help
+
+setup: $(READY) $(ENVOY)  ## set up: .venv, all dependencies, the embedded Envoy
+
+demo: setup  ## the whole thing at work, in half a minute; KEEP=1 leaves it running
+	@$(BIN)/meshd demo --envoy $(abspath $(ENVOY)) $(if $(KEEP),--keep)
+
+test: setup  ## the tests, but for the slow ones
+	@packaging/debian-packages $(TEST_COMMANDS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: setup  ## every test
+	@packaging/debian-packages $(TEST_COMMANDS)
+	$(PYTEST) $(ARGS)
+
+coverage: setup  ## every test, measured; fails below the floors of pyproject.toml and 90 % of the core
+	@packaging/debian-packages $(TEST_COMMANDS)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered
+	$(BIN)/coverage report --format=total --fail-under=90 --include='$(CORE_LIST)' >/dev/null \
+	  || { echo 'the core is covered by less than 90 %'; $(BIN)/coverage report --include='$(CORE_LIST)'; exit 1; }
+
+lint: $(READY)  ## ruff, mypy --strict, the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY)  ## let ruff write the files as `make lint` wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## measure, and print beside the budgets of ARCHITECTURE.md; ARGS="--help" for more
+	$(BIN)/python -m bench --envoy $(abspath $(ENVOY)) $(ARGS)
+
+clean:  ## remove all that `make` made
+	rm -rf $(VENV) .envoy .cache build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+	  .import_linter_cache .hypothesis
+	find meshd tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml packaging/debian-packages
+	@packaging/debian-packages --python $(PYTHON) $(COMMANDS)
+	@$(LOCKED) packaging/make-venv $(PYTHON) $(VENV)
+	@touch $@
+
+# Order only: what is installed stays until `make clean`, so that everything works offline once it is set up.
+$(ENVOY): | $(READY)
+	@$(LOCKED) $(BIN)/meshd envoy install --target .envoy
