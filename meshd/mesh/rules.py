@@ -1,0 +1,92 @@
+"""DestinationRules that speak of one host with one voice, merged (spec 6.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from meshd.memo import Memo
+from meshd.names import Namespace, ServiceHost
+from meshd.problems import Origin
+from meshd.registry.hosts import complete
+from meshd.registry.precedence import exports
+from meshd.resources.destination_rule import DestinationRule, Subset, TrafficPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedRule:
+    """One or more DestinationRules with the same host, namespace, `exportTo` and selector.
+
+    `host` is complete; `rules` are in the order of spec 2.6. Of a subset given twice, and of the traffic policy, the
+    first counts. `selector` None: the rule is for every client; otherwise for those of its own namespace with these
+    labels only. The same object comes back on the next pass while the DestinationRules in it are the same.
+    """
+
+    host: ServiceHost
+    namespace: Namespace
+    export_to: frozenset[str]
+    selector: Mapping[str, str] | None
+    traffic_policy: TrafficPolicy | None
+    subsets: Mapping[str, Subset]
+    rules: tuple[DestinationRule, ...]
+
+    @property
+    def origin(self) -> Origin:
+        return self.rules[0].origin
+
+
+def selector_of(rule: DestinationRule) -> Mapping[str, str] | None:
+    return rule.workload_selector.match_labels if rule.workload_selector else None
+
+
+def exports_of(rule: DestinationRule) -> frozenset[str]:
+    """A rule for selected workloads never leaves its namespace (spec 3.3)."""
+    namespace = Namespace(rule.metadata.namespace)
+    return frozenset({namespace}) if rule.workload_selector else exports(rule.export_to, namespace)
+
+
+def merged_rules(
+    rules: Iterable[DestinationRule], domain_suffix: str, memo: Memo
+) -> dict[ServiceHost, tuple[MergedRule, ...]]:
+    """Every rule under its complete host; `rules` in the order of spec 2.6, and so are those of each host."""
+    groups: dict[tuple[object, ...], list[DestinationRule]] = {}
+    for rule in rules:
+        groups.setdefault(_voice(rule, domain_suffix), []).append(rule)
+    by_host: dict[ServiceHost, tuple[MergedRule, ...]] = {}
+    for group in groups.values():
+        merged = memo.recall(_merge, domain_suffix, *group)
+        by_host[merged.host] = (*by_host.get(merged.host, ()), merged)
+    return by_host
+
+
+def _voice(rule: DestinationRule, domain_suffix: str) -> tuple[object, ...]:
+    namespace = Namespace(rule.metadata.namespace)
+    selector = selector_of(rule)
+    return (
+        complete(rule.host, namespace, domain_suffix),
+        namespace,
+        exports_of(rule),
+        None if selector is None else frozenset(selector.items()),
+    )
+
+
+def _merge(domain_suffix: str, *rules: DestinationRule) -> MergedRule:
+    first = rules[0]
+    namespace = Namespace(first.metadata.namespace)
+    subsets: dict[str, Subset] = {}
+    for subset in _subsets(rules):
+        subsets.setdefault(subset.name, subset)
+    return MergedRule(
+        host=complete(first.host, namespace, domain_suffix),
+        namespace=namespace,
+        export_to=exports_of(first),
+        selector=selector_of(first),
+        traffic_policy=next((rule.traffic_policy for rule in rules if rule.traffic_policy), None),
+        subsets=subsets,
+        rules=rules,
+    )
+
+
+def _subsets(rules: Iterable[DestinationRule]) -> Iterator[Subset]:
+    for rule in rules:
+        yield from rule.subsets

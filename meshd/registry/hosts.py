@@ -1,0 +1,68 @@
+"""The rules of host names: completing a short one, and which wildcard covers which host (spec 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from meshd.fields import is_ip
+from meshd.names import Namespace, ServiceHost
+
+T = TypeVar("T")
+
+
+def canonical(name: str) -> ServiceHost:
+    """Lower case, without the dot that may end a FQDN; short names stay short."""
+    return ServiceHost(name.lower().removesuffix("."))
+
+
+def complete(name: str, namespace: Namespace, domain_suffix: str) -> ServiceHost:
+    """The full name of what an object of `namespace` calls `name`. `*` and IP addresses stay as they are."""
+    if "." in name or name == "*" or is_ip(name):
+        return canonical(name)
+    return ServiceHost(f"{name}.{namespace}.{domain_suffix}".lower())
+
+
+def is_wildcard(host: str) -> bool:
+    return host.startswith("*")
+
+
+def subset_of(host: str, cover: str) -> bool:
+    """Every name that `host` stands for, `cover` stands for too."""
+    if is_wildcard(cover):
+        return host.removeprefix("*").endswith(cover[1:])
+    return host == cover
+
+
+def matches(one: str, other: str) -> bool:
+    """Some name is meant by both: `*.foo.com` matches `bar.foo.com` and `*.com`, but not `foo.com`."""
+    return subset_of(one, other) or subset_of(other, one)
+
+
+def covering(host: ServiceHost, table: Mapping[ServiceHost, T]) -> Iterator[tuple[ServiceHost, T]]:
+    """The entries of the table whose host covers `host`, the most specific first.
+
+    Costs one look-up per character of the host, however large the table is.
+    """
+    if host in table:
+        yield host, table[host]
+    text = host.removeprefix("*")
+    for start in range(len(text) + 1):
+        wildcard = ServiceHost("*" + text[start:])
+        if wildcard in table and wildcard != host:
+            yield wildcard, table[wildcard]
+
+
+def most_specific(host: ServiceHost, table: Mapping[ServiceHost, T]) -> T | None:
+    """The table's entry for the host itself, else for the wildcard with the longest suffix that covers it."""
+    return next((entry for _, entry in covering(host, table)), None)
+
+
+def overlapping(host: ServiceHost, table: Mapping[ServiceHost, T]) -> Iterator[tuple[ServiceHost, T]]:
+    """The entries that `matches` the host. A wildcard host has to look at the whole table; others do not."""
+    if not is_wildcard(host):
+        yield from covering(host, table)
+        return
+    for other, entry in table.items():
+        if matches(host, other):
+            yield other, entry
