@@ -1,0 +1,126 @@
+"""Envoy's admin interface over its Unix socket: small questions with short deadlines, frozen answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import struct
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, cast
+
+State = Literal["LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"]
+Mode = Literal["xds", "fallback"]
+
+_DEADLINE = timedelta(seconds=2)
+
+
+class AdminError(Exception):
+    """The admin socket did not answer, or not with a yes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """`/server_info`, and the pid of whoever listens on the socket."""
+
+    pid: int
+    state: State
+    version: str
+    hot_restart_version: str
+    epoch: int
+    base_id: int
+    node: str
+    mode: Mode | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    pid: int
+    live: bool
+
+
+def server_info(admin: Path, within: timedelta = _DEADLINE) -> ServerInfo:
+    answer = _ask(admin, "GET", "/server_info", within)
+    try:
+        told = json.loads(answer.body)
+        options = told["command_line_options"]
+        mode = told["node"].get("metadata", {}).get("mode")
+        return ServerInfo(
+            pid=answer.pid,
+            state=told["state"],
+            version=told["version"],
+            hot_restart_version=told["hot_restart_version"],
+            epoch=options["restart_epoch"],
+            base_id=int(options["base_id"]),
+            node=told["node"].get("id", ""),
+            mode=cast(Mode, mode) if mode in {"xds", "fallback"} else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AdminError(f"{admin} answered /server_info in a form we do not know") from error
+
+
+def readiness(admin: Path, within: timedelta = _DEADLINE) -> Readiness:
+    """Whose socket this is, and whether it serves: far cheaper than `server_info`, so made for polling."""
+    answer = _ask(admin, "GET", "/ready", within, accept=(200, 503))
+    return Readiness(pid=answer.pid, live=answer.status == 200)
+
+
+def stats(admin: Path, pattern: str, within: timedelta = _DEADLINE) -> Mapping[str, int]:
+    """Counters and gauges whose names match the regular expression (unanchored)."""
+    target = "/stats?filter=" + urllib.parse.quote(pattern, safe="")
+    lines = _ask(admin, "GET", target, within).body.decode().splitlines()
+    values = (line.rpartition(": ") for line in lines)
+    return {name: int(value) for name, _, value in values if value.isdecimal()}
+
+
+def drain_listeners(admin: Path, within: timedelta = _DEADLINE) -> None:
+    """Closes the listening sockets now; requests under way go on, their connections close after them."""
+    _ask(admin, "POST", "/drain_listeners", within)
+
+
+def quitquitquit(admin: Path, within: timedelta = _DEADLINE) -> None:
+    _ask(admin, "POST", "/quitquitquit", within)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    pid: int
+    status: int
+    body: bytes
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, within: timedelta) -> None:
+        super().__init__("admin", timeout=within.total_seconds())
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+    def peer(self) -> int:
+        # The kernel's word, not the peer's: the pid of the process that listens on this socket.
+        pid, _, _ = struct.unpack("3i", self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
+
+
+def _ask(admin: Path, method: str, target: str, within: timedelta, accept: tuple[int, ...] = (200,)) -> _Answer:
+    connection = _UnixConnection(admin, within)
+    try:
+        connection.connect()
+        pid = connection.peer()
+        connection.request(method, target, headers={"Connection": "close"})
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise AdminError(f"no answer from {admin} to {target}: {error}") from error
+    finally:
+        connection.close()
+    if response.status not in accept:
+        raise AdminError(f"{admin} answered {target} with {response.status}: {body[:200].decode(errors='replace')}")
+    return _Answer(pid=pid, status=response.status, body=body)
