@@ -52,11 +52,11 @@ def merged_rules(
     groups: dict[tuple[object, ...], list[DestinationRule]] = {}
     for rule in rules:
         groups.setdefault(_voice(rule, domain_suffix), []).append(rule)
-    by_host: dict[ServiceHost, tuple[MergedRule, ...]] = {}
+    by_host: dict[ServiceHost, list[MergedRule]] = {}
     for group in groups.values():
         merged = memo.recall(_merge, domain_suffix, *group)
-        by_host[merged.host] = (*by_host.get(merged.host, ()), merged)
-    return by_host
+        by_host.setdefault(merged.host, []).append(merged)
+    return {host: tuple(found) for host, found in by_host.items()}
 
 
 def _voice(rule: DestinationRule, domain_suffix: str) -> tuple[object, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from meshd.names import Locality, Namespace, ServiceHost
 from meshd.problems import Origin
+from meshd.registry.precedence import exported_to
+from meshd.resources.protocol import Family, Protocol
 from meshd.resources.service_entry import Location, Resolution
 
-Protocol = Literal["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS", "TCP", "MONGO", "REDIS", "MYSQL", "UDP"]
-Family = Literal["http", "tls", "tcp", "udp"]
+__all__ = ["Family", "Instance", "Port", "Protocol", "Service"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +28,15 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One place where a service runs. `address` as written: an IP, a name to look up, or `unix://...`."""
+    """One place where a service runs. `address` as written: an IP, a name to look up, or `unix://...`.
+
+    `serves`: numbers of the service's ports that answer here; an entry of the mesh speaks for its own ports only,
+    though others may add ports to the same service.
+    """
 
     address: str
     ports: Mapping[str, int]
+    serves: frozenset[int]
     labels: Mapping[str, str]
     locality: Locality
     weight: int
@@ -46,7 +51,10 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One (host, namespace) of the registry. `export_to` is settled: `*`, or namespaces (none: nobody)."""
+    """One (host, namespace) of the registry. `export_to` is settled: `*`, or namespaces (none: nobody).
+
+    UDP ports are left out. Where a port is answered: `instances_of(port)`.
+    """
 
     host: ServiceHost
     namespace: Namespace
@@ -60,7 +68,10 @@ class Service:
     origin: Origin
 
     def visible_in(self, namespace: Namespace) -> bool:
-        return "*" in self.export_to or namespace in self.export_to
+        return exported_to(self.export_to, namespace)
 
     def port(self, number: int) -> Port | None:
         return next((port for port in self.ports if port.number == number), None)
+
+    def instances_of(self, port: Port) -> tuple[Instance, ...]:
+        return tuple(instance for instance in self.instances if port.number in instance.serves)
