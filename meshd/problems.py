@@ -83,6 +83,21 @@ class Problem:
         hint = f"; {self.hint}" if self.hint else ""
         return f"{place}{path}{self.message}{hint} [{self.code}]"
 
+    def as_json(self) -> dict[str, object]:
+        """The stable keys of `validate -o json`."""
+        resource = self.at.resource
+        return {
+            "severity": self.severity,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "file": self.at.file,
+            "line": self.at.line,
+            "column": self.at.column,
+            "path": self.at.path,
+            "resource": resource and {"kind": resource.kind, "namespace": resource.namespace, "name": resource.name},
+        }
+
 
 Problems = tuple[Problem, ...]
 

@@ -1,0 +1,99 @@
+"""`meshd status`: what the daemon serves and what is wrong, in under 100 ms (so: few imports)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from meshd.cli.asking import asked, json_option, socket_option
+from meshd.cli.exits import NO
+
+Status = dict[str, Any]
+_GOOD = {"Ready": "True", "ProxiesHealthy": "True", "EndpointsFresh": "True", "Stalled": "False"}
+
+
+@click.command(name="status", short_help="what the daemon of this host serves, and what is wrong")
+@socket_option
+@json_option
+@click.pass_context
+def command(context: click.Context, socket_path: Path, output: str) -> None:
+    """What the daemon of this host serves, and what is wrong.
+
+    Exits 0 when the host is ready, 1 when it is not, 3 when no daemon answers.
+    """
+    reply = asked(socket_path, "status")
+    if output == "json":
+        click.echo(json.dumps(reply.body, indent=2))
+    else:
+        click.echo(text(reply.body))
+    context.exit(0 if reply.body["ready"] else NO)
+
+
+def text(status: Status) -> str:
+    """At most 100 columns; a section that has nothing to say is left out."""
+    revision = status["revision"]
+    lines = [
+        _title(status),
+        "",
+        f"revision   active    {_revision(revision['active'])}",
+        f"           fetched   {_revision(revision['fetched'])}",
+    ]
+    if revision["rejected"]:
+        lines.append(f"           rejected  {_revision(revision['rejected'])}")
+    lines += ["", f"source     {status['source']['url']}  branch {status['source']['branch']}"]
+    lines += [
+        "",
+        *_section("proxies", [_proxy(proxy) for proxy in status["proxies"]] or ["none: this host runs no proxy"]),
+    ]
+    lines += ["", *_section("endpoints", _endpoints(status["endpoints"]))]
+    lines += ["", *_section("conditions", [_condition(condition) for condition in status["conditions"]])]
+    if status["problems"]:
+        lines += ["", "problems", *(f"  {problem['text']}" for problem in status["problems"])]
+    return "\n".join(lines)
+
+
+def _title(status: Status) -> str:
+    word = "ready" if status["ready"] else "not ready"
+    return f"{status['host']}  {_mark(good=status['ready'])} {word}   meshd {status['version']}"
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return [f"{title if index == 0 else '':<11}{line}" for index, line in enumerate(lines)]
+
+
+def _mark(*, good: bool) -> str:
+    return click.style("●", fg="green" if good else "red")
+
+
+def _revision(commit: dict[str, str] | None) -> str:
+    if not commit:
+        return "-"
+    return f"{commit['id'][:12]}  {commit.get('subject', '')[:60]}".rstrip()
+
+
+def _proxy(proxy: dict[str, Any]) -> str:
+    good = proxy["acknowledged"] and proxy["state"] in {"LIVE", "running"}
+    words = "acknowledged" if proxy["acknowledged"] else "not acknowledged"
+    process = f"pid {proxy['pid']}" if proxy["pid"] else "no process"
+    return (
+        f"{_mark(good=good)} {proxy['name']:<8} {proxy['state']:<10} {process:<12} "
+        f"generation {proxy['generation'] or '-'} {words}"
+    )
+
+
+def _endpoints(endpoints: dict[str, Any]) -> list[str]:
+    count, stale = endpoints["names"], endpoints["stale"]
+    if not count:
+        return ["no DNS names"]
+    lines = [f"{_mark(good=not stale)} {count} DNS names, {len(stale)} not fresh"]
+    return lines + [f"  {entry['name']}: {entry['error']}, {entry['kept']} kept" for entry in stale[:10]]
+
+
+def _condition(condition: dict[str, Any]) -> str:
+    good = _GOOD.get(condition["type"], condition["status"]) == condition["status"]
+    mark = _mark(good=good) if condition["type"] in _GOOD else " "
+    line = f"{mark} {condition['type']:<15} {condition['status']:<8} {condition['reason']}"
+    return f"{line}  {condition['message']}"[:160].rstrip()

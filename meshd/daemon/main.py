@@ -1,0 +1,88 @@
+"""`meshd run`: prepares the ground, runs the daemon until it is told to stop, and says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from meshd import __version__
+from meshd.config import AgentConfig
+from meshd.daemon.daemon import Daemon
+from meshd.daemon.logs import configure
+from meshd.deliver.error import DeliveryError
+from meshd.proxies.error import ProxyError
+
+log = structlog.get_logger()
+
+WORLD_FAILED: Final = 3
+
+
+class GroundError(Exception):
+    """The directories are not ours to use. `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def run(config_path: Path, config: AgentConfig) -> int:
+    """The exit code: 0 after a clean stop, 3 when the daemon could not start."""
+    configure(config.log.level, config.log.format)
+    try:
+        with ground(Path(config.state_directory), Path(config.runtime_directory)):
+            log.info("daemon.starting", version=__version__, host=config.host, config=str(config_path))
+            asyncio.run(until_told(Daemon(config_path, config)))
+    except (GroundError, DeliveryError, ProxyError) as error:
+        log.error("daemon.failed", error=str(error), hint=error.hint)
+        return WORLD_FAILED
+    log.info("daemon.stopped")
+    return 0
+
+
+@contextmanager
+def ground(state: Path, runtime: Path) -> Iterator[None]:
+    """The directories exist, and no other meshd works in them: two would steal each other's sockets."""
+    try:
+        for directory in (state, runtime, runtime / "xds"):
+            directory.mkdir(parents=True, exist_ok=True)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        hint = "run as the user of the unit, or choose stateDirectory and runtimeDirectory"
+        raise GroundError(f"cannot use {error.filename}: {error.strerror}", hint) from error
+    try:
+        _take(lock, state)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, state: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(lock, 32, 0).decode().strip() or "unknown"
+        hint = "stop it first, or give this one a stateDirectory of its own"
+        raise GroundError(f"another meshd (pid {owner}) works in {state}", hint) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+async def until_told(daemon: Daemon) -> None:
+    """SIGTERM and SIGINT end the daemon, in order; SIGHUP makes it read its configuration."""
+    loop = asyncio.get_running_loop()
+    serving = asyncio.create_task(daemon.serve(), name="daemon")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, serving.cancel)
+    loop.add_signal_handler(signal.SIGHUP, daemon.hangup)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        log.info("daemon.stopping")

@@ -1,0 +1,223 @@
+"""What the daemon has seen of its host, told as conditions, as status and as verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from meshd import __version__
+from meshd.control import Json, Reply
+from meshd.daemon.conditions import Condition, Conditions
+from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, status, told
+from meshd.names import RevisionId
+from meshd.problems import Problems, errors
+from meshd.proxies.error import ProxyError
+from meshd.reconcile import Outcome, Rejection
+from meshd.source.revision import SourceError
+
+log = structlog.get_logger()
+
+
+class Host(Protocol):
+    """What is asked of the rooms."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def active(self) -> RevisionId | None: ...
+    def commit(self, revision: RevisionId, /) -> Commit | None: ...
+    def told_source(self) -> Json: ...
+    def names(self) -> int: ...
+    def stale_names(self) -> tuple[StaleName, ...]: ...
+    def is_behind(self, revision: str, head: RevisionId, /) -> bool: ...
+
+
+class Observed:
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._conditions = Conditions(lambda: datetime.now(UTC), _log_condition)
+        self._outcome: Outcome | None = None
+        self._failure: SourceError | None = None
+        self._proxy_error: ProxyError | None = None
+        self._conditions.set("SourceVerified", "Unknown", "NotConfigured", "commits are not checked for signatures")
+
+    # --- events ---
+
+    def begin(self) -> None:
+        self._conditions.set("Reconciling", "True", "Progressing")
+
+    def fetch_failed(self, error: SourceError) -> None:
+        self._failure = error
+        self._conditions.set("FetchFailed", "True", error.reason, "; ".join(filter(None, [str(error), error.hint])))
+        self._conditions.set("Reconciling", "True", "ProgressingWithRetry", "the repository could not be read")
+
+    def reconciled(self, outcome: Outcome) -> tuple[Rejection, ...]:
+        """Returns the rejections that are new since the last pass."""
+        before = self._outcome.rejected if self._outcome else ()
+        self._failure, self._outcome = None, outcome
+        self._conditions.set("FetchFailed", "False", "Succeeded")
+        self._conditions.set("Reconciling", "False", "Succeeded")
+        if outcome.rejected:
+            self._conditions.set("Stalled", "True", "RevisionRejected", _rejection_sentence(outcome.rejected[0]))
+        else:
+            self._conditions.set("Stalled", "False", "Succeeded")
+        return tuple(rejection for rejection in outcome.rejected if rejection not in before)
+
+    def proxy_failed(self, error: ProxyError | None) -> None:
+        self._proxy_error = error
+
+    def assess(self, proxies: Iterable[Proxy]) -> None:
+        """Brings the conditions that depend on the proxies and on DNS up to date."""
+        looked = tuple(proxies)
+        self._assess_endpoints()
+        healthy = self._assess_proxies(looked)
+        if self._host.active is None:
+            self._conditions.set("Ready", "False", *self._why_nothing_is_active())
+        elif not healthy:
+            self._conditions.set("Ready", "False", "ProxiesNotReady", "see ProxiesHealthy")
+        else:
+            self._conditions.set("Ready", "True", "Serving", f"revision {self._host.active[:12]}")
+
+    def _assess_proxies(self, proxies: tuple[Proxy, ...]) -> bool:
+        unwell = [proxy for proxy in proxies if not _healthy(proxy)]
+        if self._proxy_error is not None:
+            error = self._proxy_error
+            text = "; ".join(filter(None, [str(error), error.hint]))
+            self._conditions.set("ProxiesHealthy", "False", "ProxyFailed", text)
+        elif unwell:
+            self._conditions.set("ProxiesHealthy", "False", "ProxyNotReady", ", ".join(map(_ailment, unwell)))
+        else:
+            self._conditions.set("ProxiesHealthy", "True", "Acknowledged" if proxies else "NoProxies")
+        return self._proxy_error is None and not unwell
+
+    def _assess_endpoints(self) -> None:
+        stale = self._host.stale_names()
+        if stale:
+            names = ", ".join(f"{entry.name} ({entry.error})" for entry in stale[:3])
+            more = f" and {len(stale) - 3} more" if len(stale) > 3 else ""
+            self._conditions.set("EndpointsFresh", "False", "LookupFailed", f"{names}{more}")
+        else:
+            self._conditions.set("EndpointsFresh", "True", "Resolved" if self._host.names() else "NoNames")
+
+    def _why_nothing_is_active(self) -> tuple[str, str]:
+        if self._failure is not None:
+            return self._failure.reason, str(self._failure)
+        if self._outcome is not None and self._outcome.rejected:
+            return "RevisionRejected", _rejection_sentence(self._outcome.rejected[0])
+        return "NoRevision", "nothing was fetched yet"
+
+    # --- answers ---
+
+    def sentence(self) -> str:
+        """One line for `systemctl status`."""
+        active = self._host.active
+        parts = [f"revision {active[:12]} active" if active else "no revision active"]
+        if self._failure is not None:
+            parts.append(str(self._failure))
+        elif self._outcome is not None and self._outcome.rejected:
+            parts.append(_rejection_sentence(self._outcome.rejected[0]))
+        return ", ".join(parts)
+
+    def status(self, proxies: Iterable[Proxy]) -> Json:
+        looked = tuple(proxies)
+        self.assess(looked)
+        return status(
+            host=self._host.host,
+            version=__version__,
+            revisions=self._revisions(),
+            conditions=self._conditions.all(),
+            source=self._host.told_source(),
+            proxies=looked,
+            names=self._host.names(),
+            stale=self._host.stale_names(),
+            problems=self._problems(),
+        )
+
+    def verdict(self) -> Reply:
+        """Of the last pass: whether the newest revision is in force."""
+        if self._failure is not None:
+            return Reply(ok=False, body={"failure": str(self._failure), "hint": self._failure.hint})
+        if self._outcome is None:
+            return Reply(ok=False, body={"message": "no pass is over yet"})
+        return self.verdict_on(self._outcome.fetched)
+
+    def verdict_on(self, revision: str) -> Reply:
+        active = self._host.active
+        if active is not None and active.startswith(revision):
+            return Reply(ok=True, body={"message": f"{active[:12]} is active", "revision": active})
+        rejection = self._rejection(revision)
+        if rejection is not None:
+            return Reply(ok=False, body=_rejection_body(rejection))
+        newer = f"{active[:12]} is active instead" if active else "no revision is active"
+        return Reply(ok=False, body={"message": f"{revision[:12]} is not active: {newer}"})
+
+    def settled(self, revision: str) -> bool:
+        """Nothing that is to come would change the verdict: it is active, or rejected, or was passed over."""
+        active = self._host.active
+        if (active is not None and active.startswith(revision)) or self._rejection(revision) is not None:
+            return True
+        return self._outcome is not None and self._host.is_behind(revision, self._outcome.fetched)
+
+    def _rejection(self, revision: str) -> Rejection | None:
+        rejected = self._outcome.rejected if self._outcome else ()
+        return next((rejection for rejection in rejected if rejection.revision.startswith(revision)), None)
+
+    def _revisions(self) -> Revisions:
+        outcome, active = self._outcome, self._host.active
+        rejected = outcome.rejected[0].revision if outcome and outcome.rejected else None
+        return Revisions(
+            fetched=self._commit(outcome.fetched if outcome else None),
+            accepted=self._commit(outcome.accepted if outcome else None),
+            active=self._commit(active),
+            rejected=self._commit(rejected),
+        )
+
+    def _commit(self, revision: RevisionId | None) -> Commit | None:
+        return self._host.commit(revision) if revision else None
+
+    def _problems(self) -> Problems:
+        """Of what is rejected first, then of what is in force."""
+        if self._outcome is None:
+            return ()
+        rejected = tuple(problem for rejection in self._outcome.rejected[:1] for problem in rejection.problems)
+        return (*rejected, *self._outcome.problems)
+
+
+def _healthy(proxy: Proxy) -> bool:
+    return proxy.state == "LIVE" and proxy.connected and proxy.acknowledged
+
+
+def _ailment(proxy: Proxy) -> str:
+    if proxy.state != "LIVE":
+        return f"{proxy.name} is {proxy.state}"
+    if not proxy.connected:
+        return f"{proxy.name} is not connected to meshd ({proxy.mode})"
+    return f"{proxy.name} has not acknowledged"
+
+
+def _rejection_sentence(rejection: Rejection) -> str:
+    bad = errors(rejection.problems)
+    count = f"{len(bad)} error{'' if len(bad) == 1 else 's'}"
+    return f"{rejection.revision[:12]} rejected, {count}: {bad[0]}" if bad else f"{rejection.revision[:12]} rejected"
+
+
+def _rejection_body(rejection: Rejection) -> Json:
+    message = f"{rejection.revision[:12]} is rejected; the host keeps what it runs"
+    return {"message": message, "revision": rejection.revision, "problems": told(rejection.problems)}
+
+
+def _log_condition(condition: Condition) -> None:
+    if condition.type == "Reconciling":
+        return
+    bad = "True" if condition.type in {"Stalled", "FetchFailed"} else "False"
+    say = log.warning if condition.status == bad else log.info
+    say(
+        "condition.changed",
+        type=condition.type,
+        status=condition.status,
+        reason=condition.reason,
+        text=condition.message,
+    )

@@ -1,0 +1,76 @@
+"""The daemon's one loop: a trigger, a pass, and what is told of it. Never two passes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from meshd.daemon.triggers import Trigger, Triggers
+
+log = structlog.get_logger()
+
+FIRST_RETRY: Final = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Passes:
+    """Runs `work` whenever a trigger is pulled, or the poll is due; after a failure sooner, but ever less often.
+
+    `work` returns whether the world let it do its job.
+    """
+
+    work: Callable[[frozenset[Trigger]], Awaitable[bool]]
+    poll: Callable[[], timedelta]
+    triggers: Triggers = field(default_factory=Triggers)
+    done: int = 0
+    failures: int = 0
+    _began: float | None = None
+    _finished: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            pulled = await self.triggers.wait(self.pause().total_seconds())
+            await self._one(pulled or frozenset({"poll"}))
+
+    async def asked(self, trigger: Trigger) -> None:
+        """Returns when a pass that began after this call is over."""
+        begun = self.done + (1 if self._began is not None else 0)
+        self.triggers.pull(trigger)
+        await self.until(lambda: self.done > begun)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Looks at the condition now and after every pass."""
+        async with self._finished:
+            await self._finished.wait_for(condition)
+
+    def age(self) -> timedelta:
+        """How long the present pass has been running; zero between passes."""
+        return timedelta(seconds=time.monotonic() - self._began) if self._began is not None else timedelta()
+
+    def pause(self) -> timedelta:
+        if not self.failures:
+            return self.poll()
+        backoff = FIRST_RETRY * 2 ** min(self.failures - 1, 20) * random.uniform(0.8, 1.2)  # noqa: S311
+        return min(backoff, max(self.poll(), FIRST_RETRY))
+
+    async def _one(self, pulled: frozenset[Trigger]) -> None:
+        self._began = time.monotonic()
+        try:
+            good = await self.work(pulled)
+        except Exception:
+            log.exception("pass.crashed", triggers=sorted(pulled), next="please report this; meshd tries again")
+            good = False
+        finally:
+            self._began = None
+        self.failures = 0 if good else self.failures + 1
+        async with self._finished:
+            self.done += 1
+            self._finished.notify_all()

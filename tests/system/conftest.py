@@ -1,0 +1,37 @@
+"""A host per test; everything that it started is ended with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.backend import Backend
+from tests.system.host import Host
+from tests.system.load import Load
+
+
+@pytest.fixture
+def host(short_tmp: Path, envoy_binary: Path) -> Iterator[Host]:
+    host = Host(short_tmp, envoy_binary)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def backend() -> Iterator[Callable[[str], Backend]]:
+    started: list[Backend] = []
+
+    def start(version: str) -> Backend:
+        started.append(Backend(version))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def load() -> type[Load]:
+    return Load
