@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Final
 
-from meshd.problems import NOWHERE, Origin
+from meshd.problems import NOWHERE, Origin, Problem
 
 Check = Callable[[object], str]
 
@@ -29,6 +29,10 @@ class Message:
     EXACTLY_ONE: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    def check(self) -> Iterator[Problem]:
+        """What is wrong that no annotation can say. `decode.py` asks each message whose fields are all well."""
+        return iter(())
 
 
 class NotYet:
@@ -90,7 +94,12 @@ Percent = Annotated[float, percentage]
 HttpStatus = Annotated[int, Between(200, 599)]
 
 
-# --- durations ------------------------------------------------------------------------------------------------
+# --- durations and times --------------------------------------------------------------------------------------
+
+
+_TIMESTAMP: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[-+][0-9]{2}:[0-9]{2})"
+)
 
 
 def whole_milliseconds(value: object) -> str:
@@ -109,6 +118,16 @@ def whole_seconds(value: object) -> str:
     if value >= timedelta(seconds=1) and value % timedelta(seconds=1) == timedelta():
         return ""
     return "a duration must be whole seconds here, at least 1s"
+
+
+def timestamp(value: object) -> str:
+    """RFC 3339: a date, a time to the second or finer, and an offset."""
+    text = str(value)
+    try:
+        datetime.fromisoformat(text.upper() if _TIMESTAMP.fullmatch(text) else "")
+    except ValueError:
+        return f"{text!r} is not a time such as 2024-01-31T12:00:00Z"
+    return ""
 
 
 Duration = Annotated[timedelta, whole_milliseconds]
@@ -193,6 +212,11 @@ def wildcard_host(value: object) -> str:
         return "" if text == "*" else fqdn(text)
     rest = text[1:].removeprefix("-").removeprefix(".")
     return fqdn(rest) and f"{value!r} is not a host name or wildcard" if rest else f"{value!r} is not a host name"
+
+
+def host_or_ip(value: object) -> str:
+    """A host name, wildcard or IP address, as the hosts of a VirtualService are (spec V-1)."""
+    return "" if is_ip(str(value)) else wildcard_host(value)
 
 
 def service_host(value: object) -> str:

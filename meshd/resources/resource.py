@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
-from meshd.fields import Count, LabelMap, Message, label_key, namespace_label, object_name
+from meshd.fields import Count, LabelMap, Message, label_key, namespace_label, object_name, timestamp
 from meshd.problems import ResourceId
+
+_REFUSED_ANNOTATIONS: Final = frozenset(
+    {
+        "istio.io/dry-run",
+        "internal.istio.io/parents",
+        "internal.istio.io/parent-namespace",
+        "internal.istio.io/webhook-always-reject",
+    }
+)
+
+
+def allowed_annotation(key: object) -> str:
+    """Some would change what an object means, and nothing here would act on them (spec 3.6)."""
+    return f"the annotation {key!r} is not supported" if key in _REFUSED_ANNOTATIONS else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +31,8 @@ class Metadata(Message):
     name: Annotated[str, object_name, Count(1)]
     namespace: Annotated[str, namespace_label] = "default"
     labels: LabelMap = field(default_factory=dict)
-    annotations: Mapping[Annotated[str, label_key], str] = field(default_factory=dict)
-    creation_timestamp: str | None = None
+    annotations: Mapping[Annotated[str, label_key, allowed_annotation], str] = field(default_factory=dict)
+    creation_timestamp: Annotated[str, timestamp] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
