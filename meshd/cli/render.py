@@ -33,7 +33,9 @@ class Files:
 
 
 @click.command(name="render", short_help="what a host's proxies would run")
-@click.option("--repo", required=True, type=click.Path(exists=True, path_type=Path), help="A repository or a directory.")
+@click.option(
+    "--repo", required=True, type=click.Path(exists=True, path_type=Path), help="A repository or a directory."
+)
 @click.option("--rev", help="A revision; without it: the files as they are, or HEAD of a bare repository.")
 @click.option("--path", "below", default=".", show_default=True, help="The directory of the mesh in the repository.")
 @click.option("--host", required=True, help="The VM, as its WorkloadEntry names it.")
@@ -57,7 +59,8 @@ def command(
 
     DNS names are not looked up, so the output is the same on every machine. Exits 1 when the revision has errors.
     """
-    compiled, problems = compiled_for(files_of(repo, rev, below), HostName(host), Reach(http_proxy_port=http_proxy_port))
+    files, reach = files_of(repo, rev, below), Reach(http_proxy_port=http_proxy_port)
+    compiled, problems = compiled_for(files, HostName(host), reach)
     for problem in problems:
         click.echo(str(problem), err=True)
     if compiled is None:

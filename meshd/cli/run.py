@@ -17,6 +17,6 @@ def command(context: click.Context, config_path: Path) -> None:
 
     SIGHUP reads the configuration again; SIGTERM and Ctrl-C stop it cleanly.
     """
-    from meshd.daemon import run  # noqa: PLC0415  (everything heavy is behind this line)
+    from meshd.daemon.main import run  # noqa: PLC0415  (everything heavy is behind this line)
 
     context.exit(run(config_path, configured(context, config_path)))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from meshd.cli.asking import asked, json_option, socket_option
 from meshd.cli.exits import NO
+
+WIDTH: Final = 100
 
 Status = dict[str, Any]
 _GOOD = {"Ready": "True", "ProxiesHealthy": "True", "EndpointsFresh": "True", "Stalled": "False"}
@@ -49,9 +53,10 @@ def text(status: Status) -> str:
         *_section("proxies", [_proxy(proxy) for proxy in status["proxies"]] or ["none: this host runs no proxy"]),
     ]
     lines += ["", *_section("endpoints", _endpoints(status["endpoints"]))]
-    lines += ["", *_section("conditions", [_condition(condition) for condition in status["conditions"]])]
+    told = [line for condition in status["conditions"] for line in _condition(condition)]
+    lines += ["", *_section("conditions", told)]
     if status["problems"]:
-        lines += ["", "problems", *(f"  {problem['text']}" for problem in status["problems"])]
+        lines += ["", "problems", *(line for problem in status["problems"] for line in _wrapped(problem["text"], 2))]
     return "\n".join(lines)
 
 
@@ -65,6 +70,8 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 
 def _mark(*, good: bool) -> str:
+    if os.environ.get("NO_COLOR"):
+        return "●" if good else "○"
     return click.style("●", fg="green" if good else "red")
 
 
@@ -92,8 +99,14 @@ def _endpoints(endpoints: dict[str, Any]) -> list[str]:
     return lines + [f"  {entry['name']}: {entry['error']}, {entry['kept']} kept" for entry in stale[:10]]
 
 
-def _condition(condition: dict[str, Any]) -> str:
+def _condition(condition: dict[str, Any]) -> list[str]:
     good = _GOOD.get(condition["type"], condition["status"]) == condition["status"]
     mark = _mark(good=good) if condition["type"] in _GOOD else " "
     line = f"{mark} {condition['type']:<15} {condition['status']:<8} {condition['reason']}"
-    return f"{line}  {condition['message']}"[:160].rstrip()
+    return [line, *_wrapped(condition["message"], 2, room=11)]
+
+
+def _wrapped(text: str, indent: int, room: int = 0) -> list[str]:
+    """Within 100 columns, of which `room` are taken already."""
+    margin = " " * indent
+    return textwrap.wrap(text, WIDTH - room, initial_indent=margin, subsequent_indent=margin + "  ")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from meshd.cli import VERBS, meshd
+from meshd.cli.status import text
+
+STATUS = {
+    "host": "web-1",
+    "version": "0.1.0",
+    "ready": False,
+    "revision": {
+        "active": {"id": "a" * 40, "subject": "send a quarter to v2"},
+        "fetched": {"id": "b" * 40, "subject": "x" * 200},
+        "accepted": {"id": "a" * 40, "subject": ""},
+        "rejected": {"id": "b" * 40, "subject": "x" * 200},
+    },
+    "source": {"url": "ssh://git@git.example.com/mesh.git", "branch": "main"},
+    "proxies": [
+        {"name": "sidecar", "state": "LIVE", "pid": 4711, "generation": 7, "acknowledged": True, "mode": "xds"},
+    ],
+    "endpoints": {"names": 2, "stale": [{"name": "db.example", "error": "timeout", "kept": 1, "age": 60.0}]},
+    "conditions": [
+        {"type": "Ready", "status": "False", "reason": "ProxiesNotReady", "message": "m" * 300, "since": "now"},
+    ],
+    "problems": [{"text": "shop.yaml:3:7: spec.hosts: must not be empty [E-VALUE]"}],
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_colour(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def test_the_text_names_revision_proxies_endpoints_conditions_and_problems():
+    said = text(STATUS)
+
+    for word in ("web-1", "a" * 12, "sidecar", "4711", "generation 7", "db.example", "Ready", "shop.yaml:3:7"):
+        assert word in said
+
+
+def test_the_text_fits_a_hundred_columns():
+    assert max(map(len, text(STATUS).splitlines())) <= 100
+
+
+def test_status_imports_nothing_heavy(short_tmp):
+    program = (
+        "import sys, json; sys.argv = ['meshd', 'status', '--socket', sys.argv[1]]\n"
+        "from meshd.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(short_tmp / "none.sock")], capture_output=True, text=True, check=True
+    )
+
+    modules = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert modules.isdisjoint({"structlog", "pygit2", "dns", "grpc", "watchdog", "yaml", "google", "re2"})
+    assert "no daemon listens" in done.stderr
+
+
+def test_no_daemon_is_exit_code_3(short_tmp):
+    done = subprocess.run(
+        [sys.executable, "-m", "meshd", "status", "--socket", str(short_tmp / "none.sock")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert "systemctl start meshd" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--help"], 0), (["--version"], 0), (["nonsense"], 2), (["sync", "-x"], 2)]
+)
+def test_exit_codes_of_usage(arguments, code):
+    done = subprocess.run([sys.executable, "-m", "meshd", *arguments], capture_output=True, text=True, check=False)
+
+    assert done.returncode == code
+
+
+def test_every_verb_has_help():
+    for verb in VERBS:
+        result = CliRunner().invoke(meshd, [verb, "--help"])
+        assert result.exit_code == 0, result.output
+        assert max(map(len, result.output.splitlines())) <= 100
