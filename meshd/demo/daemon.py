@@ -21,7 +21,7 @@ from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.stop import stop
 
 _START_WITHIN: Final = 20.0
-_LIVE_WITHIN: Final = 30.0
+_LIVE_WITHIN: Final = timedelta(seconds=30)
 _STOP_WITHIN: Final = 15.0
 
 
@@ -72,20 +72,25 @@ runtimeDirectory: {place.runtime}
 @asynccontextmanager
 async def daemon(place: Place) -> AsyncIterator[None]:
     """`meshd run` until the block ends; then neither it nor its Envoy is left."""
-    with place.log.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
+    process = await start(place)
+    try:
+        await answering(place, process)
+        yield
+    finally:
+        await end(process)
+        await asyncio.to_thread(end_proxies, place)
+
+
+async def start(place: Place) -> asyncio.subprocess.Process:
+    """In a session of its own: Ctrl-C is for us to answer."""
+    with place.log.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
             *meshd("run", "--config", str(place.config)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    try:
-        await _answering(place, process)
-        yield
-    finally:
-        await _end(process)
-        await asyncio.to_thread(_end_proxies, place)
 
 
 def meshd(*arguments: str) -> tuple[str, ...]:
@@ -93,9 +98,9 @@ def meshd(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "meshd", *arguments)
 
 
-async def settled(place: Place, revision: RevisionId) -> Reply:
+async def settled(place: Place, revision: RevisionId, within: timedelta = _LIVE_WITHIN) -> Reply:
     """Waits until the daemon has made the revision live, or refused it."""
-    return await ask(place, "wait", revision=revision, seconds=_LIVE_WITHIN)
+    return await ask(place, "wait", revision=revision, seconds=within.total_seconds())
 
 
 async def ask(place: Place, verb: Verb, **arguments: object) -> Reply:
@@ -117,7 +122,7 @@ def free_port() -> int:
         return port
 
 
-async def _answering(place: Place, process: asyncio.subprocess.Process) -> None:
+async def answering(place: Place, process: asyncio.subprocess.Process) -> None:
     deadline = asyncio.get_running_loop().time() + _START_WITHIN
     while not await _answers(place):
         if process.returncode is not None:
@@ -135,7 +140,8 @@ async def _answers(place: Place) -> bool:
     return True
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end(process: asyncio.subprocess.Process) -> None:
+    """The daemon's clean stop; its Envoys go on."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -147,7 +153,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _end_proxies(place: Place) -> None:
+def end_proxies(place: Place) -> None:
     """meshd leaves its Envoys running when it stops, as an operator wants it to; the demo does not."""
     for proxy in PROXIES:
         stop(ProxyPaths(proxy=proxy, state=place.state, runtime=place.runtime), timedelta())
