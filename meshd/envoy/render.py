@@ -1,0 +1,20 @@
+"""ProxyPlan -> everything that Envoy is given but for the endpoints."""
+
+from __future__ import annotations
+
+from meshd.envoy.clusters import clusters
+from meshd.envoy.listeners import listeners
+from meshd.envoy.resource import Rendered
+from meshd.envoy.routes import routes
+from meshd.memo import Memo
+from meshd.plan import ProxyPlan
+
+
+def render(plan: ProxyPlan, memo: Memo) -> Rendered:
+    """What a plan has in common with the one before, object for object, is the very same resource again."""
+    return Rendered(
+        proxy=plan.proxy,
+        clusters=clusters(plan.clusters, memo),
+        listeners=listeners(plan.listeners, memo),
+        routes=routes(plan.route_tables, memo),
+    )

@@ -1,0 +1,51 @@
+"""Rendered resources -> text for a reader: the field names of Envoy's documentation, in the order of its protos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, Rendered, TypeUrl
+
+_MESSAGES: dict[TypeUrl, type[Message]] = {
+    CLUSTER: Cluster,
+    ENDPOINTS: ClusterLoadAssignment,
+    LISTENER: Listener,
+    ROUTES: RouteConfiguration,
+}
+
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def to_yaml(rendered: Rendered, assignments: Sequence[EnvoyResource]) -> str:
+    text = yaml.dump(_tree(rendered, assignments), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return str(text)
+
+
+def to_json(rendered: Rendered, assignments: Sequence[EnvoyResource]) -> str:
+    return json.dumps(_tree(rendered, assignments), indent=2, ensure_ascii=False) + "\n"
+
+
+def _tree(rendered: Rendered, assignments: Sequence[EnvoyResource]) -> dict[str, Any]:
+    return {
+        "proxy": rendered.proxy,
+        "clusters": [_shown(each) for each in rendered.clusters],
+        "endpoints": [_shown(each) for each in assignments],
+        "listeners": [_shown(each) for each in rendered.listeners],
+        "routes": [_shown(each) for each in rendered.routes],
+    }
+
+
+def _shown(resource: EnvoyResource) -> dict[str, Any]:
+    """What stands packed inside is unpacked too; this room has imported every type that it packs."""
+    message = _MESSAGES[resource.type_url].FromString(resource.body)
+    return MessageToDict(message, preserving_proto_field_name=True)
