@@ -58,7 +58,7 @@ def short_version(full: str) -> str:
 
 
 def hot_restart_version(binary: Path) -> str:
-    """Two Envoys hand over to each other only when this is the same."""
+    """Two Envoys hand over to each other only when this is the same. Envoy prints it on stderr."""
     return _ask(binary, "--hot-restart-version").strip()
 
 
@@ -145,4 +145,4 @@ def _ask(binary: Path, question: str) -> str:
         raise ProxyError(f"{binary} does not start: {error}", _INSTALL) from error
     if done.returncode != 0:
         raise ProxyError(f"{binary} {question} failed: {done.stderr.strip()[:200]}", _INSTALL)
-    return done.stdout
+    return done.stdout or done.stderr

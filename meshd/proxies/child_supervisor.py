@@ -13,11 +13,11 @@ from typing import Final
 
 from meshd.names import ProxyName
 from meshd.proxies import stop as stopping
-from meshd.proxies.error import HotRestartError, ProxyError
+from meshd.proxies.error import HotRestartError, OtherProtocolError, ProxyError
 from meshd.proxies.hot_restart import hot_restart
 from meshd.proxies.launch import EnvoySettings, await_live, choose, start
 from meshd.proxies.paths import ProxyPaths
-from meshd.proxies.process import Process, open_handle, reap
+from meshd.proxies.process import Process, open_handle
 from meshd.proxies.record import Record, digest, find
 from meshd.proxies.supervisor import (
     Event,
@@ -116,7 +116,10 @@ class ChildSupervisor:
         if not why:
             return
         try:
-            record = await asyncio.to_thread(hot_restart, kept.paths, self._settings, log=kept.paths.log)
+            record = await asyncio.to_thread(hot_restart, kept.paths, self._settings, kept.paths.log)
+        except OtherProtocolError as error:
+            await self._start_anew(kept, running, str(error))
+            return
         except HotRestartError as error:
             await self._recover(kept, running, bootstrap, before, str(error))
             return
@@ -158,7 +161,6 @@ class ChildSupervisor:
         loop = asyncio.get_running_loop()
         since = loop.time()
         await _ended(process)
-        reap(process.pid)
         async with kept.lock:
             if kept.process != process:
                 return  # an old epoch that left, or one that we ended
@@ -193,7 +195,7 @@ def _refuse_again(kept: _Kept, bootstrap: bytes) -> None:
 
 
 async def _ended(process: Process) -> None:
-    """A pidfd becomes readable when its process ends, be it our child or adopted."""
+    """A pidfd becomes readable when its process ends, though it is no child of ours."""
     descriptor = open_handle(process)
     if descriptor is None:
         return

@@ -18,3 +18,7 @@ class InvalidBootstrapError(ProxyError):
 class HotRestartError(ProxyError):
     """The next epoch did not come up. The old one still serves, but has no admin socket and accepts no
     further epoch: only a plain restart repairs it."""
+
+
+class OtherProtocolError(HotRestartError):
+    """The two binaries do not speak the same hot restart protocol. Nothing is wrong with the bootstrap."""

@@ -12,10 +12,9 @@ from pathlib import Path
 from meshd import sd_notify
 from meshd.proxies.admin import AdminError, server_info
 from meshd.proxies.binary import hot_restart_version
-from meshd.proxies.error import HotRestartError, ProxyError
+from meshd.proxies.error import HotRestartError, OtherProtocolError, ProxyError
 from meshd.proxies.launch import (
     EnvoySettings,
-    Spawn,
     await_live,
     choose,
     command_line,
@@ -23,11 +22,11 @@ from meshd.proxies.launch import (
     validate,
 )
 from meshd.proxies.paths import ProxyPaths
-from meshd.proxies.process import Process, alive, end, spawn, spawn_detached, wait_gone
+from meshd.proxies.process import Process, alive, end, spawn, wait_gone
 from meshd.proxies.record import Record, find, write
 
 
-def hot_restart(paths: ProxyPaths, settings: EnvoySettings, *, spawn: Spawn = spawn, log: Path | None = None) -> Record:
+def hot_restart(paths: ProxyPaths, settings: EnvoySettings, log: Path | None = None) -> Record:
     """Starts the next epoch with what `choose` says and returns when it serves.
 
     The old one leaves by itself, `parent_shutdown` later. A ProxyError changed nothing; a HotRestartError asks for a
@@ -65,7 +64,7 @@ def reload_unit(paths: ProxyPaths, settings: EnvoySettings) -> Record:
     """
     old = find(paths)
     try:
-        record = hot_restart(paths, settings, spawn=spawn_detached)
+        record = hot_restart(paths, settings)
     except HotRestartError:
         if old is not None:
             end(old.process, timedelta(seconds=5))
@@ -81,7 +80,7 @@ def _refuse_other_protocol(paths: ProxyPaths, settings: EnvoySettings) -> None:
         raise HotRestartError(f"{paths.proxy} does not answer on its admin socket", "restart it") from error
     offered = hot_restart_version(settings.binary)
     if running != offered:
-        raise HotRestartError(
+        raise OtherProtocolError(
             f"{paths.proxy} cannot hand over to {settings.binary}: hot restart {offered}, and it speaks {running}",
             "restart it",
         )

@@ -11,7 +11,7 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -208,6 +208,3 @@ def _aside(errand: Callable[[], None]) -> None:
             errand()
         os._exit(0)
     os.waitpid(child, 0)
-
-
-Spawn = Callable[[Sequence[str], Path | None], Process]

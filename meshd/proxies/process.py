@@ -9,11 +9,13 @@ import contextlib
 import os
 import select
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from meshd.proxies import orphan
 from meshd.proxies.error import ProxyError
 
 _PROC = Path("/proc")
@@ -86,20 +88,13 @@ def send(process: Process, number: signal.Signals) -> bool:
 
 
 def wait_gone(process: Process, within: timedelta) -> bool:
-    """True as soon as the process has ended; reaps it where it is our child."""
+    """True as soon as the process has ended."""
     with handle(process) as descriptor:
-        if descriptor is not None:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLIN)
-            if not poll.poll(within / timedelta(milliseconds=1)):
-                return False
-    reap(process.pid)
-    return True
-
-
-def reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):  # adopted from an earlier meshd: init reaps it
-        os.waitpid(pid, os.WNOHANG)
+        if descriptor is None:
+            return True
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(within / timedelta(milliseconds=1)))
 
 
 def end(process: Process, within: timedelta) -> None:
@@ -108,64 +103,45 @@ def end(process: Process, within: timedelta) -> None:
         return
     if send(process, signal.SIGKILL) and not wait_gone(process, timedelta(seconds=10)):
         raise ProxyError(f"process {process.pid} does not end, not even by SIGKILL", "look for it in state D: `ps`")
-    reap(process.pid)
 
 
 def spawn(command: Sequence[str], log: Path | None) -> Process:
-    """Starts a process that survives us: a session of its own, no signal of our terminal, no pipe to us.
+    """Starts a process that survives us: a child of init, in a session of its own, with no pipe to us.
 
-    Its output goes to the end of `log`, or where ours goes.
+    Its output goes to the end of `log`, or where our errors go.
     """
-    return _known(_spawn(command, log), command)
-
-
-def spawn_detached(command: Sequence[str], log: Path | None) -> Process:
-    """The same, but as a child of init. systemd takes over a `MAINPID=` whole only when it is its own child."""
     reader, writer = os.pipe()
-    middle = os.fork()
-    if middle == 0:
-        with contextlib.suppress(ProxyError):  # said by the empty pipe; a forked copy of us must not go on
-            os.write(writer, str(_spawn(command, log)).encode())
-        os._exit(0)
-    os.close(writer)
-    os.waitpid(middle, 0)
+    try:
+        middle = _spawn_orphan(command, log, writer)
+    except OSError as error:
+        os.close(reader)
+        raise ProxyError(f"could not start {command[0]}: {error}", "does the log's directory exist?") from error
+    finally:
+        os.close(writer)
     with os.fdopen(reader) as answer:
         pid = answer.read()
-    if not pid:
-        raise _not_started(command)
-    return _known(int(pid), command)
-
-
-def _spawn(command: Sequence[str], log: Path | None) -> int:
-    redirections: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
-    if log is not None:
-        redirections += [
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ]
-    # Envoy is not to answer systemd in our name.
-    environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
-    try:
-        return os.posix_spawn(
-            command[0],
-            tuple(command),
-            environment,
-            file_actions=redirections,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_DEFAULT_SIGNALS,
-        )
-    except OSError as error:
-        raise _not_started(command) from error
-
-
-def _known(pid: int, command: Sequence[str]) -> Process:
-    process = identify(pid)
+    os.waitpid(middle, 0)
+    process = identify(int(pid)) if pid else None
     if process is None:
-        reap(pid)
-        raise _not_started(command)
+        raise ProxyError(f"could not start {command[0]}", "run it by hand with --version")
     return process
 
 
-def _not_started(command: Sequence[str]) -> ProxyError:
-    return ProxyError(f"could not start {command[0]}", "run it by hand with --version")
+def _spawn_orphan(command: Sequence[str], log: Path | None, answer: int) -> int:
+    output: list[tuple[object, ...]] = [(os.POSIX_SPAWN_DUP2, 2, 1)]
+    if log is not None:
+        appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        output = [(os.POSIX_SPAWN_OPEN, 1, str(log), appending, 0o640), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    return os.posix_spawn(
+        sys.executable,
+        (sys.executable, "-I", "-S", orphan.__file__, *command),
+        # Envoy is not to answer systemd in our name.
+        {name: value for name, value in os.environ.items() if name not in _OURS_ALONE},
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, answer, 3),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            *output,
+        ],
+        setsigmask=(),
+        setsigdef=_DEFAULT_SIGNALS,
+    )

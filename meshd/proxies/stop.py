@@ -13,6 +13,7 @@ from meshd.proxies.record import Record, find, forget
 
 _POLL = timedelta(milliseconds=20)
 _QUIT_WITHIN = timedelta(seconds=5)
+_LISTENING = r"^listener_manager\.total_listeners_active$"
 _BUSY = r"^(http\..*downstream_rq_active|tcp\..*downstream_cx_active)$"
 
 
@@ -37,12 +38,13 @@ def end_crippled(paths: ProxyPaths, running: Record) -> None:
 
 
 def _drain(paths: ProxyPaths, process: Process, within: timedelta) -> None:
-    deadline = time.monotonic() + within.total_seconds()
     # Where the admin socket does not answer there is nothing to be drained; the process is ended all the same.
     with contextlib.suppress(AdminError):
         if readiness(paths.admin_socket).pid != process.pid:
             return
+        patience = within if any(stats(paths.admin_socket, _LISTENING).values()) else timedelta()
         drain_listeners(paths.admin_socket)
+        deadline = time.monotonic() + patience.total_seconds()
         while time.monotonic() < deadline and _busy(paths):
             time.sleep(_POLL.total_seconds())
         quitquitquit(paths.admin_socket)

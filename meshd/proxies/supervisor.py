@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
+from google.protobuf.message import DecodeError
+
 from meshd.names import ProxyName
 from meshd.proxies.admin import AdminError, Mode, State, server_info
 from meshd.proxies.binary import short_version, version
-from meshd.proxies.error import ProxyError
+from meshd.proxies.error import InvalidBootstrapError, ProxyError
 from meshd.proxies.launch import EnvoySettings, answers, validate
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import identify, started_at
@@ -118,6 +121,7 @@ def stage_bootstrap(paths: ProxyPaths, settings: EnvoySettings, bootstrap: bytes
     before = stored_bootstrap(paths)
     if before == bootstrap:
         return before
+    _refuse_foreign(paths, bootstrap)
     candidate = paths.bootstrap.with_name(f"{paths.proxy}.candidate.pb")
     write_atomically(candidate, bootstrap)
     try:
@@ -126,6 +130,16 @@ def stage_bootstrap(paths: ProxyPaths, settings: EnvoySettings, bootstrap: bytes
         candidate.unlink()
     write_atomically(paths.bootstrap, bootstrap)
     return before
+
+
+def _refuse_foreign(paths: ProxyPaths, bootstrap: bytes) -> None:
+    """Envoy 1.40 validates a .pb that does not parse as if it were empty, and would start without an admin socket."""
+    try:
+        admin = Bootstrap.FromString(bootstrap).admin.address.pipe.path
+    except DecodeError as error:
+        raise InvalidBootstrapError(f"the bootstrap of {paths.proxy} is not one: {error}") from error
+    if admin != str(paths.admin_socket):
+        raise InvalidBootstrapError(f"the bootstrap of {paths.proxy} has its admin socket at {admin or 'no path'!r}")
 
 
 def restore_bootstrap(paths: ProxyPaths, before: bytes | None) -> None:
