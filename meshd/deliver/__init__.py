@@ -1,1 +1,1 @@
-"""A rendered plan on its way into the proxies: judged, staged, pushed in order, confirmed or rolled back."""
+"""Rendered generations -> judged, stored on disk, and acknowledged by the Envoys of this host."""

@@ -1,0 +1,189 @@
+"""Moves a connected proxy from the snapshot that it has to the next, one acknowledged step after another.
+
+At no instant does a route name a cluster that Envoy lacks. It decides nothing about what a failure means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from meshd.deliver.nack import KINDS, Rejection
+from meshd.deliver.snapshot import Snapshot
+from meshd.deliver.xds import ProxyServer, Session
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, TypeUrl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """Every Envoy that was connected took everything. `resources` is how many were sent."""
+
+    resources: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedOut:
+    """`waiting`: what was sent and not answered, in words."""
+
+    waiting: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """No Envoy was connected, or it left meanwhile; the one that comes is served the new snapshot."""
+
+
+PushResult = Acknowledged | Rejected | TimedOut | Absent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long Envoy may take: for the whole push, and for clusters to warm before their routes follow.
+
+    Envoy holds back the verdict on clusters while any of them warms. One that waits for a certificate or a health
+    check must not hold up the rest, so after `warming` the push goes on, and asks for that verdict at its end.
+    `warming` is longer than the bootstrap's `initial_fetch_timeout` of 1 s, which ends most of such waiting.
+    """
+
+    push: timedelta = timedelta(seconds=15)
+    warming: timedelta = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    types: tuple[TypeUrl, ...]
+    towards: Callable[[Snapshot, Snapshot], Snapshot]
+
+
+def _add_clusters(now: Snapshot, target: Snapshot) -> Snapshot:
+    """New route tables are already there when a new listener asks for them; changed ones wait for their turn."""
+    return replace(
+        now,
+        clusters={**now.clusters, **target.clusters},
+        endpoints={**now.endpoints, **target.endpoints},
+        routes={**target.routes, **now.routes},
+    )
+
+
+def _add_listeners(now: Snapshot, target: Snapshot) -> Snapshot:
+    return replace(now, listeners={**now.listeners, **target.listeners})
+
+
+def _add_routes(now: Snapshot, target: Snapshot) -> Snapshot:
+    return replace(now, routes={**now.routes, **target.routes})
+
+
+def _drop_listeners(now: Snapshot, target: Snapshot) -> Snapshot:
+    return replace(now, listeners=target.listeners)
+
+
+def _drop_clusters(now: Snapshot, target: Snapshot) -> Snapshot:
+    """Endpoints may have been pushed meanwhile: those that are served are the newest."""
+    return replace(target, endpoints={name: now.endpoints[name] for name in target.endpoints})
+
+
+_STEPS = (
+    _Step(types=(CLUSTER, ENDPOINTS), towards=_add_clusters),
+    _Step(types=(LISTENER,), towards=_add_listeners),
+    _Step(types=(ROUTES,), towards=_add_routes),
+    _Step(types=(LISTENER,), towards=_drop_listeners),
+    _Step(types=(CLUSTER,), towards=_drop_clusters),
+)
+_EVERYTHING = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+
+
+async def push(server: ProxyServer, target: Snapshot, patience: Patience) -> PushResult:
+    """After `Acknowledged` and `Absent` the target is served. After the others the caller pushes what was before."""
+    audience = _Audience(server)
+    if audience.gone:
+        server.serve(target, _EVERYTHING)
+        return Absent()
+    try:
+        async with asyncio.timeout(patience.push.total_seconds()):
+            return await _steps(server, target, audience, patience.warming)
+    except TimeoutError:
+        return TimedOut(waiting=audience.waiting())
+
+
+def push_endpoints(server: ProxyServer, assignments: Iterable[EnvoyResource]) -> None:
+    """Waits for nobody: an assignment changes no other resource, and Envoy keeps the last good one if it refuses."""
+    server.serve(server.served.with_endpoints(assignments), (ENDPOINTS,))
+
+
+async def _steps(server: ProxyServer, target: Snapshot, audience: _Audience, warming: timedelta) -> PushResult:
+    added = tuple(name for name in target.endpoints if name not in server.served.clusters)
+    for step in _STEPS:
+        server.serve(step.towards(server.served, target), step.types)
+        if step.towards is _add_clusters:
+            await audience.warmed(added, warming)
+        else:
+            await audience.answered(apart_from=CLUSTER)
+        if audience.rejections:
+            return Rejected(rejections=audience.rejections)
+        if audience.gone:
+            server.serve(target, _EVERYTHING)
+            return Absent()
+    return await _verdict(audience)
+
+
+async def _verdict(audience: _Audience) -> PushResult:
+    await audience.answered()
+    if audience.rejections:
+        return Rejected(rejections=audience.rejections)
+    return Absent() if audience.gone else Acknowledged(resources=audience.resources)
+
+
+class _Audience:
+    """The Envoys that were connected when the push began; two while one hands over to the next by hot restart."""
+
+    def __init__(self, server: ProxyServer) -> None:
+        self._server = server
+        self._began = server.sessions
+        self._sent_before = sum(session.resources_sent for session in self._began)
+        for session in self._began:
+            session.begin_push()
+
+    @property
+    def present(self) -> frozenset[Session]:
+        return self._began & self._server.sessions
+
+    @property
+    def gone(self) -> bool:
+        return not self.present
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        return tuple(dict.fromkeys(rejection for session in self.present for rejection in session.refused_in_push))
+
+    @property
+    def resources(self) -> int:
+        return sum(session.resources_sent for session in self._began) - self._sent_before
+
+    async def answered(self, apart_from: TypeUrl | None = None) -> None:
+        await self._server.until(lambda: self.rejections != () or self._answered(apart_from))
+
+    async def warmed(self, added: tuple[str, ...], patience: timedelta) -> None:
+        """Every response was answered, and every new cluster has asked for its endpoints and got them."""
+
+        def ready() -> bool:
+            return all(s.subscribed(ENDPOINTS, name) for s in self.present for name in added)
+
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                await self._server.until(lambda: self.rejections != () or (self._answered(None) and ready()))
+        except TimeoutError:
+            await self.answered(apart_from=CLUSTER)
+
+    def waiting(self) -> str:
+        sent = [sent for session in self.present for sent in session.pending.values()]
+        return ", ".join(f"{KINDS[s.type_url]} {' '.join(s.names[:3])}{' ...' * (len(s.names) > 3)}" for s in sent)
+
+    def _answered(self, apart_from: TypeUrl | None) -> bool:
+        return all(sent.type_url == apart_from for s in self.present for sent in s.pending.values())
