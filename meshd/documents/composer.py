@@ -127,7 +127,7 @@ class Composer:
     def _scalar(self, event: _Scalar) -> None:
         mark = event.start_mark
         text = event.value
-        scalar = Scalar(text, event.implicit[0], mark.line + 1, mark.column + 1)
+        scalar = Scalar(text, event.implicit[0] and event.tag is None, mark.line + 1, mark.column + 1)
         size = 1 + len(text) // _TEXT_PER_NODE
         self._size += size
         if event.tag is not None:

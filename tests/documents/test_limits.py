@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_too_many_documents_are_refused_but_the_first_ones_are_there():
 def test_an_alias_bomb_is_refused_before_it_explodes():
     names = "abcdefghijkl"
     bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n"
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in pairwise(names):
         bomb += f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
 
     assert limit_of(bomb.encode()).endswith("more than 500000 values once aliases are expanded")
