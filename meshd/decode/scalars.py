@@ -52,7 +52,7 @@ def describe(node: Node) -> str:
     if type(node) is not Scalar:
         return "a mapping" if type(node) is Mapping else "a list"
     kind = reading(node.text) if node.plain else "text"
-    return {"boolean": "a boolean", "integer": "a number", "number": "a number"}.get(kind, kind)
+    return {"boolean": "a boolean", "integer": "a number", "number": "a decimal number"}.get(kind, kind)
 
 
 # --- text -----------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def number(node: Node, path: str, report: Report) -> object:
 
 def _sized(make: type[int | float], node: Scalar, path: str, report: Report) -> object:
     if len(node.text) > _MOST_DIGITS or not math.isfinite(value := make(node.text)):
-        return report.wrong("E-VALUE", node, path, f"{node.text[:_MOST_DIGITS]}… is too long a number")
+        return report.wrong("E-VALUE", node, path, f"{node.text[:_MOST_DIGITS]}… is too large a number")
     return value
 
 
@@ -146,6 +146,11 @@ def _decimal(text: str) -> str:
             return f"write {int(digits[2:], base)}"
     if re.fullmatch(r"-?[0-9]{1,18}", digits):
         return f"write {int(digits)}"
+    if (
+        re.fullmatch(r"-?[0-9]{0,15}\.?[0-9]{0,15}(?:[eE][-+]?[0-9]{1,2})?", digits)
+        and 1e-4 <= abs(float(digits)) < 1e15
+    ):
+        return f"write {float(digits):.15g}"
     return "write it as a plain decimal number"
 
 
