@@ -155,7 +155,7 @@ class ClientCertificate:
 class UpstreamTls:
     """TLS that the proxy opens itself.
 
-    `sni` None takes it from each request's Host. `ca_certificates` None verifies nothing. Exact
+    `sni` None takes it from each request's Host; empty, none is sent. `ca_certificates` None verifies nothing. Exact
     `subject_alt_names` and `san_from_host` never stand together (spec D-80).
     """
 
@@ -311,11 +311,14 @@ class Forward:
     hash_keys: tuple[HashKey, ...] = ()
 
 
+RedirectCode = Literal[301, 302, 303, 307, 308]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirect:
     """What is None stays as the client had it."""
 
-    code: Literal[301, 302, 303, 307, 308] = 301
+    code: RedirectCode = 301
     authority: str | None = None
     scheme: Literal["http", "https"] | None = None
     port: int | None = None

@@ -1,1 +1,42 @@
-"""(mesh, host) -> ProxyPlan. All Istio meaning ends in this room."""
+"""(mesh, host) -> the plan of each of its proxies. All Istio meaning ends in this room; no Envoy syntax enters it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from meshd.compiler.host import host_of, unknown
+from meshd.compiler.sidecar import sidecar_plan
+from meshd.memo import Memo
+from meshd.mesh.mesh import Mesh
+from meshd.names import HostName
+from meshd.plan import ProxyPlan
+from meshd.problems import Problems, in_order
+
+__all__ = ["Compiled", "Reach", "compile_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How applications reach the sidecar. The repository's `httpProxyPort` wins over this one; 0 is none."""
+
+    capture: Literal["none"] = "none"
+    http_proxy_port: int = 15080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """`problems` are those that only this host has."""
+
+    plans: tuple[ProxyPlan, ...]
+    problems: Problems
+
+
+def compile_plan(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Compiled:
+    """What each proxy of the host must do. What has not changed since the last pass is the very same object again."""
+    here = host_of(mesh, host, memo)
+    if here is None:
+        return Compiled(plans=(), problems=(unknown(mesh, host),))
+    asked = mesh.settings.http_proxy_port
+    planned = sidecar_plan(mesh, here, reach.http_proxy_port if asked is None else asked, memo)
+    return Compiled(plans=(planned.plan,), problems=in_order(planned.problems))

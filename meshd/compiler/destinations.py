@@ -1,0 +1,106 @@
+"""The destination of a route -> the cluster that takes it, or why there is none on this host (spec V-50 to V-52)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from meshd.compiler.policy import Policy
+from meshd.compiler.upstream import Upstream, is_callable
+from meshd.names import ClusterName, Namespace, ServiceHost, SubsetName, cluster_name
+from meshd.problems import Problem, nearest
+from meshd.registry.hosts import complete
+from meshd.registry.service import Port, Service
+from meshd.resources.destination import Destination
+from meshd.resources.virtual_service import HTTPRoute, VirtualService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    cluster: ClusterName
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unroutable:
+    """Nothing can answer, which is 503; `problem` says why.
+
+    That the destination exists at all was checked when the mesh was loaded; what is left depends on the host.
+    """
+
+    problem: Problem
+
+
+class Destinations:
+    """What the destinations of one VirtualService mean to a request that came in on `port`."""
+
+    __slots__ = ("_namespace", "_port", "_suffix", "_upstreams")
+
+    def __init__(
+        self, virtual_service: VirtualService, suffix: str, port: int, upstreams: tuple[Upstream, ...]
+    ) -> None:
+        self._namespace = Namespace(virtual_service.metadata.namespace)
+        self._suffix = suffix
+        self._port = port
+        self._upstreams = {upstream.service.host: upstream for upstream in upstreams}
+
+    def find(self, destination: Destination) -> Target | Unroutable:
+        host = complete(destination.host, self._namespace, self._suffix)
+        upstream = self._upstreams.get(host)
+        if upstream is None:
+            return _unroutable(destination, "host", "W-VS-DEST-HIDDEN", f"{host} is not exported to this host", "")
+        if not is_callable(upstream.service):
+            return _needs_capture(destination, host)
+        port = self._choose(destination, upstream.service)
+        return _target(destination, upstream, port) if port else _no_port(destination, upstream.service, self._port)
+
+    def _choose(self, destination: Destination, service: Service) -> Port | None:
+        """V-52: the port it names; else the service's only one; else the one that the request was sent to."""
+        if destination.port:
+            return service.port(destination.port.number)
+        return service.ports[0] if len(service.ports) == 1 else service.port(self._port)
+
+
+def destination_hosts(virtual_service: VirtualService, suffix: str) -> tuple[ServiceHost, ...]:
+    """The complete hosts that the routes of a VirtualService send requests or copies to; sorted."""
+    namespace = Namespace(virtual_service.metadata.namespace)
+    named = (each for route in virtual_service.http for each in _destinations(route))
+    return tuple(sorted({complete(destination.host, namespace, suffix) for destination in named}))
+
+
+def _destinations(route: HTTPRoute) -> Iterator[Destination]:
+    yield from (weighted.destination for weighted in route.route)
+    yield from (mirror.destination for mirror in route.mirrors)
+    if route.mirror:
+        yield route.mirror
+
+
+def _target(destination: Destination, upstream: Upstream, port: Port) -> Target | Unroutable:
+    service = upstream.service
+    name = cluster_name(service.host, port.number, SubsetName(destination.subset or ""))
+    policy = upstream.policies.get(name)
+    if policy is not None:
+        return Target(cluster=name, policy=policy)
+    subsets = {cluster.subset for cluster in upstream.clusters} - {""}
+    message = (
+        f"no subset {destination.subset!r} of {service.host} in the DestinationRule that is in force for this host"
+    )
+    return _unroutable(
+        destination, "subset", "E-VS-SUBSET-UNDEFINED", message, nearest(destination.subset or "", subsets)
+    )
+
+
+def _no_port(destination: Destination, service: Service, port: int) -> Unroutable:
+    wanted = destination.port.number if destination.port else port
+    known = ", ".join(str(each.number) for each in service.ports)
+    message = f"{service.host} has no port {wanted}, so requests to port {port} that come here are answered 503"
+    return _unroutable(destination, "port", "W-VS-DEST-PORT", message, f"name one of its ports: {known}")
+
+
+def _needs_capture(destination: Destination, host: ServiceHost) -> Unroutable:
+    message = f"{host} has resolution NONE, which needs capture: there is no address to connect to"
+    return _unroutable(destination, "host", "E-SE-NONE-NOCAPTURE", message, "use resolution DNS or STATIC")
+
+
+def _unroutable(destination: Destination, field: str, code: str, message: str, hint: str) -> Unroutable:
+    return Unroutable(problem=Problem(code=code, at=destination.origin.at(field), message=message, hint=hint))

@@ -1,0 +1,41 @@
+"""Who am I: the WorkloadEntries that name this VM -> what the compiler needs to know of it (design, "Who am I")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshd.memo import Memo
+from meshd.mesh.client import Client
+from meshd.mesh.mesh import Mesh
+from meshd.names import HostName, Locality, Namespace
+from meshd.problems import NOWHERE, Problem, nearest
+from meshd.registry.workloads import HOST_ANNOTATION, identity, labels_of, locality_of
+from meshd.resources.workload_entry import WorkloadEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """This VM: as a client of services, and where it stands."""
+
+    name: HostName
+    client: Client
+    locality: Locality
+
+
+def host_of(mesh: Mesh, name: HostName, memo: Memo) -> Host | None:
+    """The same object on the next pass while the entries that name the host are the same."""
+    entries = mesh.workloads.get(name)
+    return memo.recall(_host, name, *entries) if entries else None
+
+
+def unknown(mesh: Mesh, name: HostName) -> Problem:
+    """Nobody's fault in the mesh: the agent on this VM may be configured before its WorkloadEntry is pushed."""
+    hint = nearest(name, mesh.workloads) or f"add a WorkloadEntry {name!r}, or one with annotation {HOST_ANNOTATION}"
+    return Problem(code="E-HOST-UNKNOWN", at=NOWHERE, message=f"no WorkloadEntry names host {name!r}", hint=hint)
+
+
+def _host(name: HostName, *entries: WorkloadEntry) -> Host:
+    entry = identity(entries)
+    labels = labels_of(entry)
+    client = Client(namespace=Namespace(entry.metadata.namespace), labels=labels)
+    return Host(name=name, client=client, locality=locality_of(entry.workload, labels))

@@ -1,0 +1,35 @@
+"""A table by host, wildcards among them, asked for many hosts: `registry/hosts.py` for whom each look-up counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from meshd.names import ServiceHost
+from meshd.registry.hosts import is_wildcard
+
+T = TypeVar("T")
+
+
+class HostTable(Generic[T]):
+    """Answers as `covering` does, but tries only suffixes as long as one of the table's wildcards."""
+
+    __slots__ = ("_lengths", "_table")
+
+    def __init__(self, table: Mapping[ServiceHost, T]) -> None:
+        self._table = table
+        self._lengths = sorted({len(host) - 1 for host in table if is_wildcard(host)}, reverse=True)
+
+    def covering(self, host: ServiceHost) -> Iterator[T]:
+        """The entries whose host covers `host`, the most specific first."""
+        exact = self._table.get(host)
+        if exact is not None:
+            yield exact
+        text = host.removeprefix("*")
+        for length in self._lengths:
+            wildcard = ServiceHost("*" + text[len(text) - length :])
+            if length <= len(text) and wildcard != host and wildcard in self._table:
+                yield self._table[wildcard]
+
+    def most_specific(self, host: ServiceHost) -> T | None:
+        return next(self.covering(host), None) if self._lengths else self._table.get(host)

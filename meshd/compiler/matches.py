@@ -1,0 +1,78 @@
+"""HTTPMatchRequest -> RouteMatch, and the conditions that are settled here and now (spec 5.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from meshd.mesh.client import Client
+from meshd.plan import HeaderMatch, QueryMatch, RouteMatch, TextMatch
+from meshd.resources.string_match import StringMatch
+from meshd.resources.virtual_service import HTTPMatchRequest
+
+MESH: Final = "mesh"
+_EVERY_PATH: Final = TextMatch(kind="prefix", value="/")
+_CATCH_ALL: Final = (_EVERY_PATH, TextMatch(kind="prefix", value=""), TextMatch(kind="regex", value=".*"))
+# Istio once took these four as names of properties in `headers`; they have fields of their own (V-34).
+_NOT_HEADERS: Final = frozenset({"uri", "scheme", "method", "authority"})
+
+
+def applies(match: HTTPMatchRequest, gateways: tuple[str, ...], client: Client, port: int) -> bool:
+    """Whether a match has any meaning for this client on this port. `gateways`: of the VirtualService."""
+    if match.port and match.port != port:
+        return False
+    if match.gateways:  # these replace what the source of a request would say (V-38, V-40)
+        return MESH in match.gateways
+    return is_mesh(gateways) and client.selected_by(match.source_labels) and _from_namespace(match, client)
+
+
+def is_mesh(gateways: tuple[str, ...]) -> bool:
+    return not gateways or MESH in gateways
+
+
+def _from_namespace(match: HTTPMatchRequest, client: Client) -> bool:
+    return match.source_namespace in {None, client.namespace}
+
+
+def route_match(match: HTTPMatchRequest) -> RouteMatch:
+    path = text_match(match.uri) or _EVERY_PATH
+    return RouteMatch(
+        path=path,
+        ignore_case=match.ignore_uri_case and path.kind != "regex",
+        headers=tuple(sorted(_header_matches(match), key=lambda header: (header.name, header.invert))),
+        query=tuple(
+            QueryMatch(name=name, text=text_match(value)) for name, value in sorted(match.query_params.items())
+        ),
+    )
+
+
+def is_catch_all(match: RouteMatch) -> bool:
+    return match.path in _CATCH_ALL and not match.headers and not match.query
+
+
+def text_match(match: StringMatch | None) -> TextMatch | None:
+    """None for one that says nothing: what that means, its field decides."""
+    if match is None:
+        return None
+    if match.exact is not None:
+        return TextMatch(kind="exact", value=match.exact)
+    if match.prefix is not None:
+        return TextMatch(kind="prefix", value=match.prefix)
+    return None if match.regex is None else TextMatch(kind="regex", value=match.regex)
+
+
+def _header_matches(match: HTTPMatchRequest) -> Iterator[HeaderMatch]:
+    for name, value in ((":scheme", match.scheme), (":method", match.method), (":authority", match.authority)):
+        text = text_match(value)
+        if text:  # without text these match always, and a pseudo-header is always there
+            yield HeaderMatch(name=name, text=text)
+    for name, value in match.headers.items():
+        if name not in _NOT_HEADERS:
+            yield HeaderMatch(name=name.lower(), text=text_match(value))
+    for name, value in match.without_headers.items():
+        yield HeaderMatch(name=name.lower(), text=_unless(value), invert=True)
+
+
+def _unless(value: StringMatch) -> TextMatch | None:
+    """`{}` and the lone `*`, which is no RE2, forbid the header whatever its value (V-35)."""
+    return None if value.regex == "*" else text_match(value)

@@ -1,0 +1,42 @@
+"""`outlierDetection` of a policy -> when an endpoint is taken out for a while (spec D-50 to D-60)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from meshd import plan
+from meshd.resources.traffic_policy import OutlierDetection
+
+_DEFAULT: Final = plan.OutlierDetection()
+
+
+def outlier_detection(settings: OutlierDetection | None) -> plan.OutlierDetection | None:
+    if settings is None:
+        return None
+    split = settings.split_external_local_origin_errors
+    return plan.OutlierDetection(
+        consecutive_5xx=_count(settings.consecutive_5xx_errors, 5),
+        consecutive_gateway_failure=_gateway_errors(settings),
+        consecutive_local_origin_failure=_count(settings.consecutive_local_origin_failures, 5) if split else None,
+        interval=settings.interval or _DEFAULT.interval,
+        base_ejection_time=settings.base_ejection_time or _DEFAULT.base_ejection_time,
+        max_ejection_percent=settings.max_ejection_percent or _DEFAULT.max_ejection_percent,
+        split_external_local_origin_errors=split,
+        error_codes=tuple(sorted(set(settings.outlier_detection_http_error_codes))),
+    )
+
+
+def healthy_panic_percent(settings: OutlierDetection | None) -> int:
+    """D-56: written on every cluster, since Envoy's own 50 would send requests to ejected endpoints."""
+    return (settings.min_health_percent or 0) if settings else 0
+
+
+def _gateway_errors(settings: OutlierDetection) -> int | None:
+    """D-52: the deprecated `consecutiveErrors` counts the same failures."""
+    given = settings.consecutive_gateway_errors
+    return _count(settings.consecutive_errors if given is None else given, 0)
+
+
+def _count(given: int | None, default: int) -> int | None:
+    """Absent means the default, and zero means never."""
+    return (default if given is None else given) or None

@@ -1,0 +1,66 @@
+"""DestinationRule -> the policy that one cluster follows, after port levels and subsets had their say (spec 6.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshd.mesh.rules import MergedRule
+from meshd.resources.destination_rule import PortTrafficPolicy, TrafficPolicy
+from meshd.resources.traffic_policy import (
+    ClientTLSSettings,
+    ConnectionPoolSettings,
+    LoadBalancerSettings,
+    OutlierDetection,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The four parts; what is None has the mesh's default."""
+
+    load_balancer: LoadBalancerSettings | None = None
+    connection_pool: ConnectionPoolSettings | None = None
+    outlier_detection: OutlierDetection | None = None
+    tls: ClientTLSSettings | None = None
+
+
+def effective_policy(rule: MergedRule | None, subset: str, port: int) -> Policy:
+    """The policy of a service's port, or of one subset of it. `subset` is empty or defined by the rule."""
+    if rule is None:
+        return Policy()
+    base = _level(rule.traffic_policy, port)
+    own = rule.subsets[subset].traffic_policy if subset else None
+    return _over(base, own, port) if own else base
+
+
+def _level(policy: TrafficPolicy | None, port: int) -> Policy:
+    """A block for the port replaces its level whole: what it leaves out has the mesh's default."""
+    if policy is None:
+        return Policy()
+    return _parts(_for_port(policy, port) or policy)
+
+
+def _over(base: Policy, own: TrafficPolicy, port: int) -> Policy:
+    """A subset replaces each part that it sets; its block for the port replaces all four."""
+    block = _for_port(own, port)
+    if block:
+        return _parts(block)
+    return Policy(
+        load_balancer=own.load_balancer or base.load_balancer,
+        connection_pool=own.connection_pool or base.connection_pool,
+        outlier_detection=own.outlier_detection or base.outlier_detection,
+        tls=own.tls or base.tls,
+    )
+
+
+def _for_port(policy: TrafficPolicy, port: int) -> PortTrafficPolicy | None:
+    return next((block for block in policy.port_level_settings if block.port.number == port), None)
+
+
+def _parts(level: TrafficPolicy | PortTrafficPolicy) -> Policy:
+    return Policy(
+        load_balancer=level.load_balancer,
+        connection_pool=level.connection_pool,
+        outlier_detection=level.outlier_detection,
+        tls=level.tls,
+    )

@@ -1,0 +1,47 @@
+"""HTTPRedirect and HTTPDirectResponse -> answers that the proxy gives itself (spec 5.5)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Final, cast
+
+from meshd import plan
+from meshd.resources.virtual_service import HTTPDirectResponse, HTTPRedirect
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def redirect(asked: HTTPRedirect, port: int) -> plan.Redirect:
+    """`port`: the one that the client addressed, in plain HTTP."""
+    return plan.Redirect(
+        code=cast("plan.RedirectCode", asked.redirect_code),
+        authority=asked.authority,
+        scheme=asked.scheme,
+        port=_port(asked, port),
+        path=asked.uri,
+        prefix=asked.prefix_rewrite,
+    )
+
+
+def respond(asked: HTTPDirectResponse) -> plan.Respond:
+    return plan.Respond(status=asked.status, body=_body(asked))
+
+
+def _body(asked: HTTPDirectResponse) -> bytes:
+    if asked.body is None:
+        return b""
+    if asked.body.bytes is not None:
+        return base64.b64decode(asked.body.bytes)
+    return (asked.body.string or "").encode()
+
+
+def _port(asked: HTTPRedirect, port: int) -> int | None:
+    """V-62: the port that its scheme implies is not written, as long as none of the request's own is in its place.
+
+    Without a new authority Envoy keeps the port of the client's Host, all but 80 and 443 when the scheme changes.
+    """
+    if asked.derive_port == "FROM_PROTOCOL_DEFAULT":
+        return None
+    wanted = port if asked.derive_port == "FROM_REQUEST_PORT" else asked.port
+    implied = wanted == _DEFAULT_PORTS[asked.scheme or "http"]
+    return None if implied and (asked.authority or port == _DEFAULT_PORTS["http"]) else wanted

@@ -1,0 +1,116 @@
+"""The `http` rules of one VirtualService -> routes for one host and port, in order (spec 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from meshd.compiler.cors import cors
+from meshd.compiler.destinations import Destinations
+from meshd.compiler.faults import abort, delay
+from meshd.compiler.forwards import default_forward, forward
+from meshd.compiler.headers import request_edits, response_edits
+from meshd.compiler.host import Host
+from meshd.compiler.matches import applies, is_catch_all, route_match
+from meshd.compiler.redirects import redirect, respond
+from meshd.compiler.upstream import Upstream
+from meshd.plan import Action, Respond, Route, RouteMatch
+from meshd.problems import Origin, Problem, Problems
+from meshd.registry.service import Port
+from meshd.registry.settings import MeshSettings
+from meshd.resources.virtual_service import HTTPMatchRequest, HTTPRoute, VirtualService
+
+REASON: Final = "x-meshd-reason"
+"""The response header in which the proxy says why it answers a request itself with an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """What a virtual host does, where that is written, and what is odd about it on this host."""
+
+    routes: tuple[Route, ...]
+    origin: Origin
+    problems: Problems = ()
+
+
+def routes(
+    virtual_service: VirtualService, host: Host, settings: MeshSettings, port: int, *upstreams: Upstream
+) -> Routes:
+    """`upstreams`: what the destinations mean to this host. What no route matches is answered 404 (V-26)."""
+    destinations = Destinations(virtual_service, settings.domain_suffix, port, upstreams)
+    place = _Place(virtual_service.gateways, host, settings, port, destinations)
+    found = tuple(_until_catch_all(_all(virtual_service.http, place)))
+    return Routes(routes=found, origin=virtual_service.origin, problems=tuple(place.problems))
+
+
+def default_routes(upstream: Upstream, port: Port, settings: MeshSettings) -> tuple[Route, ...]:
+    """The one route of a service that no VirtualService speaks of (spec 7.2)."""
+    action = default_forward(upstream, port, settings)
+    return (Route(name="default", match=RouteMatch(), action=action, origin=port.origin),)
+
+
+class _Place:
+    """Where the rules of a VirtualService are read: on this host, for requests that were sent to this port."""
+
+    __slots__ = ("_client", "_destinations", "_gateways", "_port", "_settings", "problems")
+
+    def __init__(
+        self, gateways: tuple[str, ...], host: Host, settings: MeshSettings, port: int, destinations: Destinations
+    ) -> None:
+        self._gateways = gateways
+        self._client = host.client
+        self._settings = settings
+        self._port = port
+        self._destinations = destinations
+        self.problems: list[Problem] = []
+
+    def admits(self, match: HTTPMatchRequest) -> bool:
+        return applies(match, self._gateways, self._client, self._port)
+
+    def action(self, rule: HTTPRoute) -> Action:
+        if rule.redirect:
+            return redirect(rule.redirect, self._port)
+        if rule.direct_response:
+            return respond(rule.direct_response)
+        found = forward(rule, self._settings, self._destinations)
+        self.problems.extend(found.problems)
+        return found.action or _unavailable(found.problems[0])
+
+
+def _until_catch_all(found: Iterator[Route]) -> Iterator[Route]:
+    """What comes after a route that takes everything is never reached."""
+    for route in found:
+        yield route
+        if is_catch_all(route.match):
+            return
+
+
+def _all(rules: Iterable[HTTPRoute], place: _Place) -> Iterator[Route]:
+    for rule in rules:
+        matches = [match for match in rule.match if place.admits(match)]
+        if not rule.match:
+            yield _route(rule, None, place.action(rule))
+        elif matches:
+            action = place.action(rule)
+            yield from (_route(rule, match, action) for match in matches)
+
+
+def _unavailable(why: Problem) -> Respond:
+    """What Envoy answers for a cluster that is not there, but with the reason."""
+    return Respond(status=503, headers=((REASON, why.message.replace("%", "%%")),))
+
+
+def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, action: Action) -> Route:
+    return Route(
+        name=".".join(name for name in (rule.name, match.name if match else "") if name),
+        match=route_match(match) if match else RouteMatch(),
+        action=action,
+        delay=delay(rule.fault),
+        abort=abort(rule.fault),
+        cors=cors(rule.cors_policy),
+        request_headers=request_edits(rule.headers),
+        response_headers=response_edits(rule.headers),
+        stat_prefix=match.stat_prefix if match else "",
+        origin=match.origin if match else rule.origin,
+    )
