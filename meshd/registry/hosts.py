@@ -7,6 +7,9 @@ from typing import TypeVar
 
 from meshd.fields import is_ip
 from meshd.names import Namespace, ServiceHost
+from meshd.resources.host_name import is_wildcard, matches, subset_of, wildcards_over
+
+__all__ = ["canonical", "complete", "covering", "is_wildcard", "matches", "most_specific", "overlapping", "subset_of"]
 
 T = TypeVar("T")
 
@@ -23,22 +26,6 @@ def complete(name: str, namespace: Namespace, domain_suffix: str) -> ServiceHost
     return ServiceHost(f"{name}.{namespace}.{domain_suffix}".lower())
 
 
-def is_wildcard(host: str) -> bool:
-    return host.startswith("*")
-
-
-def subset_of(host: str, cover: str) -> bool:
-    """Every name that `host` stands for, `cover` stands for too."""
-    if is_wildcard(cover):
-        return host.removeprefix("*").endswith(cover[1:])
-    return host == cover
-
-
-def matches(one: str, other: str) -> bool:
-    """Some name is meant by both: `*.foo.com` matches `bar.foo.com` and `*.com`, but not `foo.com`."""
-    return subset_of(one, other) or subset_of(other, one)
-
-
 def covering(host: ServiceHost, table: Mapping[ServiceHost, T]) -> Iterator[tuple[ServiceHost, T]]:
     """The entries of the table whose host covers `host`, the most specific first.
 
@@ -46,10 +33,8 @@ def covering(host: ServiceHost, table: Mapping[ServiceHost, T]) -> Iterator[tupl
     """
     if host in table:
         yield host, table[host]
-    text = host.removeprefix("*")
-    for start in range(len(text) + 1):
-        wildcard = ServiceHost("*" + text[start:])
-        if wildcard in table and wildcard != host:
+    for wildcard in map(ServiceHost, wildcards_over(host)):
+        if wildcard in table:
             yield wildcard, table[wildcard]
 
 

@@ -28,7 +28,7 @@ def _created(timestamp: str | None) -> datetime:
     """A time without offset is taken as UTC; what is not a time was refused when the resource was checked."""
     if timestamp is None:
         return _NEVER
-    time = datetime.fromisoformat(timestamp)
+    time = datetime.fromisoformat(timestamp.upper())
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

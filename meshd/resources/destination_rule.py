@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from meshd.fields import Count, LabelMap, Later, Message, dns_label, export_target, wildcard_host
+from meshd.fields import Also, Count, LabelMap, Later, Message, dns_label, export_target, wildcard_host
+from meshd.problems import Problem
 from meshd.resources.destination import PortSelector
+from meshd.resources.finding import doubtful, invalid
+from meshd.resources.host_name import check_exports
 from meshd.resources.resource import Resource
 from meshd.resources.traffic_policy import (
     ClientTLSSettings,
@@ -26,6 +31,11 @@ class PortTrafficPolicy(Message):
     outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
 
+    def check(self) -> Iterator[Problem]:
+        """D-93."""
+        if not (self.load_balancer or self.connection_pool or self.outlier_detection or self.tls):
+            yield invalid(self.origin, "a port needs loadBalancer, connectionPool, outlierDetection or tls")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPolicy(Message):
@@ -37,6 +47,17 @@ class TrafficPolicy(Message):
     tunnel: Later = None
     proxy_protocol: Later = None
     retry_budget: Later = None
+
+    def check(self) -> Iterator[Problem]:
+        """D-2 and D-93."""
+        parts = (self.load_balancer, self.connection_pool, self.outlier_detection, self.tls, self.port_level_settings)
+        if not any(parts):
+            yield invalid(self.origin, "a traffic policy needs at least one setting")
+        seen: set[int] = set()
+        for policy in self.port_level_settings:
+            if policy.port.number in seen:
+                yield doubtful(policy.port.origin, f"port {policy.port.number} is given twice: the first counts")
+            seen.add(policy.port.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +71,27 @@ class Subset(Message):
 class LabelSelector(Message):
     match_labels: Annotated[LabelMap, Count(0, 256)] = field(default_factory=dict)
 
+    def check(self) -> Iterator[Problem]:
+        if not self.match_labels:
+            yield doubtful(self.origin, "a selector without labels selects everything in the namespace")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationRule(Resource):
     KIND: ClassVar[str] = "DestinationRule"
 
-    host: Annotated[str, wildcard_host]
+    host: Annotated[str, wildcard_host, Also(("name",))]
     traffic_policy: TrafficPolicy | None = None
     subsets: tuple[Subset, ...] = ()
     export_to: tuple[Annotated[str, export_target], ...] = ()
     workload_selector: LabelSelector | None = None
+
+    def check(self) -> Iterator[Problem]:
+        yield from check_exports(self.origin, self.export_to, self.metadata.namespace)
+        if self.workload_selector and any(to not in {".", self.metadata.namespace} for to in self.export_to):  # 3.3
+            hint = "a rule for selected workloads is of use in its own namespace only"
+            yield invalid(self.origin.at("exportTo"), "exportTo reaches beyond the workloadSelector", hint)
+        counts = Counter(subset.name for subset in self.subsets)
+        for subset in self.subsets:  # D-3
+            if counts[subset.name] > 1:
+                yield invalid(subset.origin.at("name"), f"subset {subset.name!r} is given {counts[subset.name]} times")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from meshd.fields import Count, Duration, Later, Message, Port, fqdn, namespace_label
+from meshd.fields import Duration, Later, Message, Port, fqdn, namespace_label
 from meshd.resources.resource import Resource
 from meshd.resources.sidecar import OutboundTrafficPolicy
 from meshd.resources.virtual_service import HTTPRetry
+
+
+def absolute_path(value: object) -> str:
+    return "" if str(value).startswith("/") else f"{value!r} is not an absolute path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,7 @@ class MeshConfig(Resource):
     default_http_retry_policy: HTTPRetry | None = None
     dns_refresh_rate: Duration | None = None
     http_proxy_port: Port | None = None
-    system_ca_file: Annotated[str, Count(1)] | None = None
+    system_ca_file: Annotated[str, absolute_path] | None = None
     locality_lb: LocalityLb | None = None
     trust_domain: Later = None
     proxy_listen_port: Later = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final
 
 from meshd.fields import Count, LabelMap, Message, label_key, namespace_label, object_name, timestamp
-from meshd.problems import ResourceId
+from meshd.problems import Problem, ResourceId
+from meshd.resources.finding import doubtful
 
 _REFUSED_ANNOTATIONS: Final = frozenset(
     {
@@ -56,3 +57,7 @@ class WorkloadSelector(Message):
     """Which workloads of the namespace. No labels selects them all, with a warning (spec 3.4)."""
 
     labels: Annotated[LabelMap, Count(0, 256)] = field(default_factory=dict)
+
+    def check(self) -> Iterator[Problem]:
+        if not self.labels:
+            yield doubtful(self.origin, "a selector without labels selects everything in the namespace")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 from typing import Annotated, ClassVar, Literal
 
 from meshd.fields import (
@@ -16,7 +19,10 @@ from meshd.fields import (
     Message,
     Refused,
     UInt32,
+    header_token,
 )
+from meshd.problems import Problem
+from meshd.resources.finding import doubtful, invalid, legacy
 
 SimpleLB = Literal["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"]
 
@@ -34,15 +40,29 @@ class HTTPCookie(Message):
     ttl: DurationOrZero | None = None
     attributes: tuple[CookieAttribute, ...] = ()
 
+    def check(self) -> Iterator[Problem]:
+        """D-13."""
+        counts = Counter(attribute.name for attribute in self.attributes)
+        for attribute in self.attributes:
+            if counts[attribute.name] > 1:
+                yield invalid(attribute.origin.at("name"), f"attribute {attribute.name!r} is given twice")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RingHash(Message):
     minimum_ring_size: Annotated[int, Between(0, 8388608)] | None = None
 
 
+def prime(value: object) -> str:
+    """Up to a few millions."""
+    assert isinstance(value, int)
+    is_prime = value > 1 and all(value % divisor for divisor in range(2, isqrt(value) + 1))
+    return "" if is_prime else f"{value} is not a prime number"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MagLev(Message):
-    table_size: Annotated[int, Between(1, 5000010)]
+    table_size: Annotated[int, Between(1, 5000010), prime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +72,36 @@ class ConsistentHashLB(Message):
         ("ring_hash", "maglev"),
     )
 
-    http_header_name: Annotated[str, Also(("httpHeader",))] | None = None
+    http_header_name: Annotated[str, Also(("httpHeader",)), header_token] | None = None
     http_cookie: HTTPCookie | None = None
     use_source_ip: bool | None = None
-    http_query_parameter_name: str | None = None
+    http_query_parameter_name: Annotated[str, Count(1)] | None = None
     ring_hash: RingHash | None = None
     maglev: MagLev | None = None
     minimum_ring_size: Annotated[int, Between(0, 8388608)] | None = None
+
+    def check(self) -> Iterator[Problem]:
+        """D-12 and D-18."""
+        if not (self.http_header_name or self.http_cookie or self.use_source_ip or self.http_query_parameter_name):
+            yield doubtful(self.origin, "without a key to hash, requests go anywhere", "name a header, a cookie, ...")
+        if self.minimum_ring_size is None:
+            return
+        at = self.origin.at("minimumRingSize")
+        yield legacy(at, "minimumRingSize is deprecated here", "write ringHash: {minimumRingSize: ...}")
+        if self.ring_hash or self.maglev:
+            yield invalid(at, "minimumRingSize does not go with ringHash or maglev")
+
+
+def above_zero(value: object) -> str:
+    assert isinstance(value, int | float)
+    return "" if value > 0 else f"{value:g} is not more than 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warmup(Message):
     duration: Duration
     minimum_percent: Annotated[float, Between(0, 100)] | None = None
-    aggression: float | None = None
+    aggression: Annotated[float, above_zero] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +115,21 @@ class LoadBalancerSettings(Message):
     warmup: Warmup | None = None
     warmup_duration_secs: Duration | None = None
     backend_utilization: Later = None
+
+    def check(self) -> Iterator[Problem]:
+        """D-10, D-25 and D-26."""
+        if self.simple == "LEAST_CONN":
+            yield legacy(self.origin.at("simple"), "LEAST_CONN is called LEAST_REQUEST now", "write LEAST_REQUEST")
+        if self.warmup_duration_secs is not None:
+            at = self.origin.at("warmupDurationSecs")
+            yield legacy(at, "warmupDurationSecs is deprecated", "write warmup: {duration: ...}")
+            if self.warmup:
+                yield invalid(at, "warmupDurationSecs does not go with warmup")
+        for name, given in (("warmup", self.warmup), ("warmupDurationSecs", self.warmup_duration_secs)):
+            if given is not None and (self.consistent_hash or self.simple == "RANDOM"):
+                yield doubtful(
+                    self.origin.at(name), "only ROUND_ROBIN and LEAST_REQUEST warm up; it has no effect here"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +166,21 @@ class HTTPSettings(Message):
     max_concurrent_streams: Int32 | None = None
     http2_keep_alive: HTTP2KeepAlive | None = None
 
+    def check(self) -> Iterator[Problem]:
+        """D-41."""
+        if self.use_client_protocol and self.h2_upgrade_policy == "UPGRADE":
+            yield invalid(self.origin.at("useClientProtocol"), "does not go with h2UpgradePolicy: UPGRADE")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionPoolSettings(Message):
     tcp: TCPSettings | None = None
     http: HTTPSettings | None = None
+
+    def check(self) -> Iterator[Problem]:
+        """D-44."""
+        if self.tcp is None and self.http is None:
+            yield invalid(self.origin, "a connection pool needs tcp or http")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +195,16 @@ class OutlierDetection(Message):
     split_external_local_origin_errors: bool = False
     consecutive_local_origin_failures: UInt32 | None = None
     outlier_detection_http_error_codes: tuple[Annotated[int, Between(100, 599)], ...] = ()
+    http: Later = None
+
+    def check(self) -> Iterator[Problem]:
+        """D-52 and D-58."""
+        if self.consecutive_errors is not None:
+            hint = "write consecutiveGatewayErrors, or consecutive5xxErrors"
+            yield legacy(self.origin.at("consecutiveErrors"), "counts 502, 503 and 504 only, and is deprecated", hint)
+        if self.consecutive_local_origin_failures and not self.split_external_local_origin_errors:
+            at = self.origin.at("consecutiveLocalOriginFailures")
+            yield invalid(at, "needs splitExternalLocalOriginErrors: true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,3 +218,39 @@ class ClientTLSSettings(Message):
     sni: str | None = None
     insecure_skip_verify: bool = False
     ca_crl: str | None = None
+
+    def check(self) -> Iterator[Problem]:
+        yield from self._check_certificate()
+        if self.insecure_skip_verify and self.mode != "DISABLE":
+            yield from self._check_insecure()
+        if self.mode == "DISABLE":
+            for name, given in self._settings().items():
+                if given:
+                    yield doubtful(self.origin.at(name), "has no effect without TLS", "set mode: SIMPLE or MUTUAL")
+
+    def _settings(self) -> dict[str, object]:
+        return {
+            "clientCertificate": self.client_certificate,
+            "privateKey": self.private_key,
+            "caCertificates": self.ca_certificates,
+            "subjectAltNames": self.subject_alt_names,
+            "sni": self.sni,
+            "insecureSkipVerify": self.insecure_skip_verify,
+            "caCrl": self.ca_crl,
+        }
+
+    def _check_certificate(self) -> Iterator[Problem]:
+        """D-73."""
+        for name, given in (("clientCertificate", self.client_certificate), ("privateKey", self.private_key)):
+            if self.mode == "MUTUAL" and not given:
+                yield Problem(code="E-REQUIRED", at=self.origin, message=f"mode MUTUAL needs {name}")
+            if self.mode == "SIMPLE" and given:
+                yield doubtful(self.origin.at(name), "mode SIMPLE shows no certificate", "set mode: MUTUAL")
+
+    def _check_insecure(self) -> Iterator[Problem]:
+        """D-78 and D-81."""
+        at = self.origin.at("insecureSkipVerify")
+        yield Problem(code="W-TLS-INSECURE", at=at, message="anybody can pose as this service: nothing is verified")
+        for name, given in (("caCertificates", self.ca_certificates), ("subjectAltNames", self.subject_alt_names)):
+            if given:
+                yield invalid(self.origin.at(name), f"{name} does not go with insecureSkipVerify")

@@ -2,160 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
-from meshd.fields import (
-    Between,
-    Count,
-    Duration,
-    DurationOrZero,
-    HttpStatus,
-    Int32,
-    LabelMap,
-    Later,
-    Message,
-    Percent,
-    Port,
-    export_target,
-    header_token,
-    namespace_label,
-    whole_seconds,
-    wildcard_host,
-)
+from meshd.fields import Between, Count, DurationOrZero, Int32, Later, Message, export_target, host_or_ip
+from meshd.problems import Problem
+from meshd.resources.answers import Body, HTTPDirectResponse, HTTPRedirect, HTTPRewrite, RegexRewrite
+from meshd.resources.cors import CorsPolicy
 from meshd.resources.destination import Destination
+from meshd.resources.fault import FaultAbort, FaultDelay, HTTPFaultInjection, Percentage
+from meshd.resources.finding import doubtful, invalid, legacy
+from meshd.resources.headers import HeaderOperations, Headers
+from meshd.resources.host_name import check_exports, wildcards_over
+from meshd.resources.http_match import HTTPMatchRequest, check_gateways
 from meshd.resources.resource import Resource
-from meshd.resources.string_match import StringMatch
+from meshd.resources.retry import HTTPRetry
+from meshd.resources.unreachable import unreachable
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Percentage(Message):
-    value: Percent = 0.0
+__all__ = [
+    "Body",
+    "CorsPolicy",
+    "FaultAbort",
+    "FaultDelay",
+    "HTTPDirectResponse",
+    "HTTPFaultInjection",
+    "HTTPMatchRequest",
+    "HTTPMirrorPolicy",
+    "HTTPRedirect",
+    "HTTPRetry",
+    "HTTPRewrite",
+    "HTTPRoute",
+    "HTTPRouteDestination",
+    "HeaderOperations",
+    "Headers",
+    "MirrorPercentage",
+    "Percentage",
+    "RegexRewrite",
+    "VirtualService",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorPercentage(Message):
     value: Annotated[float, Between(0, 100)] = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderOperations(Message):
-    set: Mapping[str, str] = field(default_factory=dict)
-    add: Mapping[str, str] = field(default_factory=dict)
-    remove: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headers(Message):
-    request: HeaderOperations | None = None
-    response: HeaderOperations | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPMatchRequest(Message):
-    name: str = ""
-    uri: StringMatch | None = None
-    ignore_uri_case: bool = False
-    scheme: StringMatch | None = None
-    method: StringMatch | None = None
-    authority: StringMatch | None = None
-    headers: Mapping[str, StringMatch] = field(default_factory=dict)
-    without_headers: Mapping[str, StringMatch] = field(default_factory=dict)
-    query_params: Mapping[str, StringMatch] = field(default_factory=dict)
-    port: Annotated[int, Between(0, 65535)] = 0
-    source_labels: LabelMap = field(default_factory=dict)
-    source_namespace: Annotated[str, namespace_label] | None = None
-    gateways: tuple[str, ...] = ()
-    stat_prefix: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPRouteDestination(Message):
-    destination: Destination
-    weight: Int32 = 0
-    headers: Headers | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPRedirect(Message):
-    """`redirect_code` is checked in `check`, since other 3xx codes deserve a better hint than a list."""
-
-    ONEOFS: ClassVar = (("uri", "prefix_rewrite"), ("port", "derive_port"))
-
-    uri: str | None = None
-    authority: str | None = None
-    port: Port | None = None
-    derive_port: Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"] | None = None
-    scheme: Literal["http", "https"] | None = None
-    redirect_code: int = 301
-    prefix_rewrite: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body(Message):
-    ONEOFS: ClassVar = (("string", "bytes"),)
-
-    string: str | None = None
-    bytes: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPDirectResponse(Message):
-    status: HttpStatus
-    body: Body | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegexRewrite(Message):
-    match: Annotated[str, Count(1, 1024)]
-    rewrite: Annotated[str, Count(1)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPRewrite(Message):
-    ONEOFS: ClassVar = (("uri", "uri_regex_rewrite"),)
-
-    uri: str | None = None
-    authority: str | None = None
-    uri_regex_rewrite: RegexRewrite | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPRetry(Message):
-    attempts: Int32 = 0
-    per_try_timeout: Duration | None = None
-    retry_on: str | None = None
-    retry_remote_localities: bool | None = None
-    retry_ignore_previous_hosts: bool | None = None
-    backoff: Duration | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultDelay(Message):
-    ONEOFS: ClassVar = (("fixed_delay", "exponential_delay"),)
-
-    percentage: Percentage | None = None
-    percent: Annotated[int, Between(0, 100)] | None = None
-    fixed_delay: Duration | None = None
-    exponential_delay: Later = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultAbort(Message):
-    ONEOFS: ClassVar = (("http_status", "grpc_status", "http2_error"),)
-
-    percentage: Percentage | None = None
-    percent: Annotated[int, Between(0, 100)] | None = None
-    http_status: HttpStatus | None = None
-    grpc_status: str | None = None
-    http2_error: Later = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPFaultInjection(Message):
-    delay: FaultDelay | None = None
-    abort: FaultAbort | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,15 +56,14 @@ class HTTPMirrorPolicy(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CorsPolicy(Message):
-    allow_origins: tuple[StringMatch, ...] = ()
-    allow_origin: tuple[str, ...] = ()
-    allow_methods: tuple[str, ...] = ()
-    allow_headers: tuple[Annotated[str, header_token], ...] = ()
-    expose_headers: tuple[Annotated[str, header_token], ...] = ()
-    max_age: Annotated[Duration, whole_seconds] | None = None
-    allow_credentials: bool | None = None
-    unmatched_preflights: Literal["UNSPECIFIED", "FORWARD", "IGNORE"] = "UNSPECIFIED"
+class HTTPRouteDestination(Message):
+    destination: Destination
+    weight: Int32 = 0
+    headers: Headers | None = None
+    append_request_headers: Later = None
+    remove_request_headers: Later = None
+    append_response_headers: Later = None
+    remove_response_headers: Later = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +72,7 @@ class HTTPRoute(Message):
 
     name: str = ""
     match: tuple[HTTPMatchRequest, ...] = ()
-    route: tuple[HTTPRouteDestination, ...] = ()
+    route: Annotated[tuple[HTTPRouteDestination, ...], Count(1)] = ()
     redirect: HTTPRedirect | None = None
     direct_response: HTTPDirectResponse | None = None
     delegate: Later = None
@@ -196,15 +86,105 @@ class HTTPRoute(Message):
     mirror_percent: Annotated[int, Between(0, 100)] | None = None
     cors_policy: CorsPolicy | None = None
     headers: Headers | None = None
+    websocket_upgrade: bool | None = None
+    append_headers: Later = None
+    append_request_headers: Later = None
+    remove_request_headers: Later = None
+    append_response_headers: Later = None
+    remove_response_headers: Later = None
+
+    def check(self) -> Iterator[Problem]:
+        yield from self._check_weights()
+        yield from self._check_answer()
+        yield from self._check_rewrite()
+        yield from self._check_authority()
+        yield from self._check_mirrors()
+        if self.websocket_upgrade is not None:
+            yield legacy(self.origin.at("websocketUpgrade"), "WebSockets are always allowed", "leave it out")
+
+    def _check_weights(self) -> Iterator[Problem]:
+        """V-53."""
+        if len(self.route) > 1 and not any(to.weight for to in self.route):
+            yield invalid(self.origin.at("route"), "the weights of several destinations must not all be 0")
+
+    def _check_answer(self) -> Iterator[Problem]:
+        """V-13, V-14 and V-16: what is answered here is neither rewritten nor faulted, and goes nowhere."""
+        answer = "redirect" if self.redirect else "directResponse" if self.direct_response else None
+        if answer is None:
+            return
+        for name, given in (("rewrite", self.rewrite), ("fault", self.fault)):
+            if given:
+                yield invalid(self.origin.at(name), f"{name} does not go with {answer}")
+        mirrored = self.mirror or self.mirrors
+        for name, has_no_effect in (("timeout", self.timeout), ("retries", self.retries), ("mirror", mirrored)):
+            if has_no_effect:
+                yield doubtful(self.origin.at(name), f"{name} has no effect beside {answer}")
+
+    def _check_rewrite(self) -> Iterator[Problem]:
+        """V-55 and V-66."""
+        if self.redirect and self.redirect.prefix_rewrite:
+            for match in self.match:
+                if match.path_prefix is None:
+                    yield invalid(match.origin.at("uri"), "a redirect with prefixRewrite needs uri matches by prefix")
+        rewritten = self.rewrite.uri if self.rewrite else None
+        prefixes = [match.path_prefix for match in self.match] or ["/"]
+        if self.rewrite and rewritten and not rewritten.endswith("/") and "/" in prefixes:
+            yield Problem(
+                code="W-REWRITE-ROOT",
+                at=self.rewrite.origin.at("uri"),
+                message=f"this replaces only the '/' that was matched: '/foo' becomes '{rewritten}foo'",
+                hint=f"write '{rewritten}/', or match by the prefix that is to be replaced",
+            )
+
+    def _check_authority(self) -> Iterator[Problem]:
+        """V-25: Host is rewritten in one way at most."""
+        places = self.headers.authorities() if self.headers else ()
+        rewritten = self.rewrite is not None and bool(self.rewrite.authority)
+        for name, at in places if rewritten else places[1:]:
+            other = "rewrite.authority sets it" if rewritten else f"{places[0][0]!r} sets it"
+            yield invalid(at, f"{name!r} cannot set the request's Host: {other} already")
+
+    def _check_mirrors(self) -> Iterator[Problem]:
+        """V-20 to V-23."""
+        if self.mirror and self.mirrors:
+            yield invalid(self.origin.at("mirrors"), "mirrors does not go with mirror", "name all of them in mirrors")
+        if self.mirror_percent is not None:
+            yield legacy(
+                self.origin.at("mirrorPercent"), "mirrorPercent is deprecated", "write mirrorPercentage: {value: ...}"
+            )
+        for name, given in (("mirrorPercentage", self.mirror_percentage), ("mirrorPercent", self.mirror_percent)):
+            if given is not None and not self.mirror:
+                yield doubtful(self.origin.at(name), "has no effect without mirror", "each of mirrors has its own")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualService(Resource):
     KIND: ClassVar[str] = "VirtualService"
 
-    hosts: Annotated[tuple[Annotated[str, wildcard_host], ...], Count(1)]
+    hosts: Annotated[tuple[Annotated[str, host_or_ip], ...], Count(1)]
     gateways: tuple[str, ...] = ()
     http: tuple[HTTPRoute, ...] = ()
     tls: Later = None
     tcp: Later = None
     export_to: tuple[Annotated[str, export_target], ...] = ()
+
+    def check(self) -> Iterator[Problem]:
+        if not self.http:  # V-7
+            yield Problem(code="E-REQUIRED", at=self.origin, message="a VirtualService needs at least one http route")
+        yield from self._check_hosts()
+        yield from check_gateways(self.gateways, self.origin.at("gateways"))
+        yield from check_exports(self.origin, self.export_to, self.metadata.namespace)
+        yield from unreachable([(route.origin, route.match) for route in self.http])
+
+    def _check_hosts(self) -> Iterator[Problem]:
+        """V-1."""
+        at = self.origin.at("hosts")
+        hosts = Counter(host.lower().removesuffix(".") for host in self.hosts)
+        for host, count in hosts.items():
+            if host == "*":
+                yield invalid(at, "'*' is for VirtualServices of gateways only", "name the hosts")
+            elif count > 1:
+                yield invalid(at, f"{host!r} is given twice")
+            for wildcard in wildcards_over(host):
+                if wildcard in hosts and host != "*":
+                    yield invalid(at, f"{host!r} lies inside {wildcard!r}", "give each host once")
