@@ -22,10 +22,14 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """`files`: path in the repository, below the configured `path`, to blob; YAML and JSON only, sorted."""
+    """`files`: path in the repository, below the configured `path`, to blob; YAML and JSON only, sorted.
+
+    `skipped` names the symbolic links and submodules that stand there and were not followed.
+    """
 
     id: RevisionId
     files: Mapping[str, BlobId]
+    skipped: tuple[str, ...] = ()
 
 
 Reason = Literal[
@@ -34,8 +38,10 @@ Reason = Literal[
     "RepositoryEmpty",
     "BranchNotFound",
     "PathNotFound",
+    "RevisionNotFound",
     "RepositoryUnsupported",
     "RepositoryCorrupt",
+    "MirrorNotWritable",
 ]
 
 

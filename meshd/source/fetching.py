@@ -1,0 +1,174 @@
+"""One fetch of one branch into a mirror. Over the network it runs in a process of its own, which a deadline can end.
+
+libgit2's own timeouts are per socket operation: a server that drips a byte now and then holds a thread for ever.
+`python -m meshd.source.fetching` takes a FetchRequest as one line of JSON and answers with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pygit2
+from pygit2.enums import CredentialType, RepositoryOpenFlag
+
+from meshd.names import RevisionId
+from meshd.source.faults import translated
+from meshd.source.revision import SourceError
+from meshd.source.settings import RepositorySettings, without_credentials
+
+# A mirror is opened exactly where it is, never looked for in the directories above.
+EXACTLY_HERE = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.BARE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRequest:
+    """What the fetching process is told; an empty string is an absent setting. Of a password, only where it stands."""
+
+    mirror: str
+    url: str
+    branch: str
+    ssh_key: str = ""
+    known_hosts: str = ""
+    username: str = ""
+    password_file: str = ""
+
+    @classmethod
+    def of(cls, settings: RepositorySettings, mirror: Path) -> Self:
+        return cls(
+            mirror=str(mirror),
+            url=str(settings.directory or settings.url),
+            branch=settings.branch,
+            ssh_key=str(settings.ssh_key or ""),
+            known_hosts=str(settings.known_hosts or ""),
+            username=settings.username,
+            password_file=str(settings.password_file or ""),
+        )
+
+    @property
+    def ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+
+def fetch(request: FetchRequest) -> RevisionId:
+    """The branch's commit, now in the mirror. The branch may have been moved by force."""
+    with translated():
+        return _fetch(pygit2.Repository(request.mirror, EXACTLY_HERE), request)
+
+
+def _fetch(repository: pygit2.Repository, request: FetchRequest) -> RevisionId:
+    callbacks = _Callbacks(request)
+    remote = repository.remotes.create_anonymous(request.url)
+    remote.connect(callbacks=callbacks)
+    tip = branch_tip({str(head.name): str(head.oid) for head in remote.list_heads(connect=False)}, request.branch)
+    if request.ref in repository.references and repository.references[request.ref].target == pygit2.Oid(hex=tip):
+        return tip
+    remote.fetch([f"+{request.ref}:{request.ref}"], callbacks=callbacks)
+    # The branch may have moved since the server listed it.
+    return RevisionId(str(repository.references[request.ref].target))
+
+
+def branch_tip(refs: Mapping[str, str], branch: str) -> RevisionId:
+    """The commit of the branch among all refs of a repository."""
+    tip = refs.get(f"refs/heads/{branch}")
+    if tip is not None:
+        return RevisionId(tip)
+    branches = sorted(ref.removeprefix("refs/heads/") for ref in refs if ref.startswith("refs/heads/"))
+    if not branches:
+        raise SourceError("RepositoryEmpty", "the repository has no branch", f"push a commit to {branch!r}")
+    shown = ", ".join(branches[:10]) + (", ..." if len(branches) > 10 else "")
+    raise SourceError("BranchNotFound", f"no branch {branch!r} in the repository", f"its branches: {shown}")
+
+
+class _Callbacks(pygit2.RemoteCallbacks):
+    """Shows a credential once (libgit2 would ask for ever), takes no server on trust. pygit2 passes raises on."""
+
+    def __init__(self, request: FetchRequest) -> None:
+        super().__init__()
+        self._request = request
+        self._shown = False
+
+    def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:  # noqa: ARG002, FBT001
+        # pygit2's own answer here is yes, also for an unknown ssh host.
+        if valid:
+            return True
+        raise refused(
+            f"the host key or certificate of {host.decode()} is unknown, or has changed",
+            "put its ssh key (`ssh-keyscan`) into repository.knownHosts, or its https CA into the system's store",
+        )
+
+    def credentials(
+        self, url: str, username_from_url: str | None, allowed_types: CredentialType
+    ) -> pygit2.Username | pygit2.UserPass | pygit2.Keypair | pygit2.KeypairFromAgent:
+        user = self._request.username or username_from_url or "git"
+        if allowed_types & CredentialType.USERNAME:
+            return pygit2.Username(user)
+        if self._shown:
+            raise refused(f"{without_credentials(url)} refused the credentials", "may they read this repository?")
+        self._shown = True
+        if allowed_types & CredentialType.SSH_KEY:
+            return self._key(user)
+        if allowed_types & CredentialType.USERPASS_PLAINTEXT and self._request.password_file:
+            return pygit2.UserPass(user, _content(self._request.password_file, "passwordFile").decode().strip())
+        hint = "set repository.username and repository.passwordFile"
+        raise refused(f"{without_credentials(url)} asks for credentials", hint)
+
+    def _key(self, user: str) -> pygit2.Keypair | pygit2.KeypairFromAgent:
+        if self._request.ssh_key:
+            return pygit2.Keypair(user, None, self._request.ssh_key, "")
+        return pygit2.KeypairFromAgent(user)
+
+
+def refused(message: str, hint: str) -> SourceError:
+    return SourceError("RepositoryRefused", message, hint)
+
+
+def _content(file: str, setting: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise refused(f"cannot read repository.{setting} {file}: {error.strerror}", "") from error
+
+
+def trust_only(known_hosts: str, home: str) -> None:
+    """libgit2 looks for known hosts in `~/.ssh/known_hosts` and nowhere else, so a home is made for the file."""
+    ssh = Path(home, ".ssh")
+    ssh.mkdir(mode=0o700)
+    (ssh / "known_hosts").write_bytes(_content(known_hosts, "knownHosts"))
+    pygit2.settings.homedir = home
+
+
+def _answer(request: FetchRequest, home: str) -> dict[str, str]:
+    try:
+        if request.known_hosts:
+            trust_only(request.known_hosts, home)
+        return {"revision": fetch(request)}
+    except SourceError as error:
+        return {"reason": error.reason, "message": str(error), "hint": error.hint}
+
+
+def _end_with_parent() -> None:
+    # The agent holds the other end of stdin. Were it killed, a late fetch must not write beside its successor's.
+    with suppress(OSError):
+        sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def main() -> None:
+    request = FetchRequest(**json.loads(sys.stdin.buffer.readline()))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with tempfile.TemporaryDirectory() as home:
+        sys.stdout.write(json.dumps(_answer(request, home)) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
