@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,12 @@ _MESSAGES: dict[TypeUrl, type[Message]] = {
     ROUTES: RouteConfiguration,
 }
 
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+class _Dumper(yaml.CSafeDumper):
+    """Writes what protobuf hands out, ordered dictionaries among it, in the order it has."""
+
+
+_Dumper.add_representer(OrderedDict, lambda dumper, mapping: dumper.represent_dict(mapping.items()))
 
 
 def to_yaml(rendered: Rendered, assignments: Sequence[EnvoyResource]) -> str:

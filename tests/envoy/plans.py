@@ -1,0 +1,321 @@
+"""Builders of plans, and one plan that uses every field there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from meshd.names import ClusterName, DnsName, HostName, ListenerName, Locality, RouteTableName, ServiceHost
+from meshd.plan import (
+    Abort,
+    CircuitBreakers,
+    ClientCertificate,
+    Cluster,
+    ClusterEndpoints,
+    Cors,
+    Delay,
+    DnsAddress,
+    Endpoint,
+    Forward,
+    HashOnCookie,
+    HashOnHeader,
+    HashOnQueryParameter,
+    HashOnSourceIp,
+    HeaderEdits,
+    HeaderMatch,
+    Http2Keepalive,
+    HttpChain,
+    IpAddress,
+    Listener,
+    Maglev,
+    Mirror,
+    OutlierDetection,
+    PathRewrite,
+    ProxyPlan,
+    QueryMatch,
+    Redirect,
+    Respond,
+    RetryPolicy,
+    RingHash,
+    Route,
+    RouteMatch,
+    RouteTable,
+    SimpleBalancer,
+    SocketBind,
+    TcpChain,
+    TcpKeepalive,
+    TextMatch,
+    UnixAddress,
+    UnixBind,
+    UpstreamHttp,
+    UpstreamTls,
+    VirtualHost,
+    Warmup,
+    WeightedCluster,
+)
+from meshd.problems import Origin
+
+SECOND = timedelta(seconds=1)
+
+
+def text(kind: str, value: str) -> TextMatch:
+    return TextMatch(kind=kind, value=value)  # type: ignore[arg-type]
+
+
+def a_cluster(name: str = "reviews", **fields: object) -> Cluster:
+    return Cluster(name=ClusterName(name), service=ServiceHost("reviews.shop"), port=80, **fields)  # type: ignore[arg-type]
+
+
+def to(cluster: str, **fields: object) -> WeightedCluster:
+    return WeightedCluster(cluster=ClusterName(cluster), **fields)  # type: ignore[arg-type]
+
+
+def a_forward(*clusters: str, **fields: object) -> Forward:
+    return Forward(destinations=tuple(to(cluster) for cluster in clusters or ("reviews",)), **fields)  # type: ignore[arg-type]
+
+
+def a_route(action: object = None, *, match: RouteMatch | None = None, line: int = 1, **fields: object) -> Route:
+    return Route(
+        name=f"route-{line}",
+        match=match or RouteMatch(),
+        action=action or a_forward(),  # type: ignore[arg-type]
+        origin=Origin("mesh/shop.yaml", line, 1),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def on(path: str, **fields: object) -> RouteMatch:
+    return RouteMatch(path=text("prefix", path), **fields)  # type: ignore[arg-type]
+
+
+def a_virtual_host(name: str = "reviews", *routes: Route) -> VirtualHost:
+    return VirtualHost(name=name, domains=(name,), routes=routes or (a_route(),), origin=Origin("mesh/shop.yaml", 1, 1))
+
+
+def a_table(*virtual_hosts: VirtualHost, name: str = "http_proxy") -> RouteTable:
+    return RouteTable(name=RouteTableName(name), virtual_hosts=virtual_hosts)
+
+
+def a_listener(name: str = "proxy", *chains: HttpChain | TcpChain, port: int = 15080) -> Listener:
+    chain = HttpChain(route_table=RouteTableName("http_proxy"), stat_prefix="proxy", absolute_urls=True)
+    return Listener(name=ListenerName(name), bind=SocketBind(ip="127.0.0.1", port=port), chains=chains or (chain,))
+
+
+def endpoints_of(cluster: str, *endpoints: Endpoint) -> ClusterEndpoints:
+    return ClusterEndpoints(cluster=ClusterName(cluster), endpoints=endpoints)
+
+
+def at(ip: str, port: int = 80, **fields: object) -> Endpoint:
+    return Endpoint(address=IpAddress(ip=ip), port=port, **fields)  # type: ignore[arg-type]
+
+
+def named(name: str, port: int = 80, *, first_only: bool = False, **fields: object) -> Endpoint:
+    return Endpoint(address=DnsAddress(name=DnsName(name), first_only=first_only), port=port, **fields)  # type: ignore[arg-type]
+
+
+def a_plan(**fields: object) -> ProxyPlan:
+    return ProxyPlan(proxy="sidecar", host=HostName("web-1"), **fields)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A throw-away CA that is its own and only certificate, valid for `localhost`."""
+
+    certificate: str
+    key: str
+
+
+def every_cluster(certificates: Certificates) -> tuple[Cluster, ...]:
+    ca = certificates.certificate
+    pair = ClientCertificate(certificate_chain=certificates.certificate, private_key=certificates.key)
+    warmup = Warmup(duration=60 * SECOND, minimum_percent=20.0, aggression=2.0)
+    all_outliers = OutlierDetection(
+        consecutive_5xx=3,
+        consecutive_gateway_failure=2,
+        consecutive_local_origin_failure=4,
+        split_external_local_origin_errors=True,
+        interval=timedelta(milliseconds=500),
+        base_ejection_time=400 * SECOND,
+        max_ejection_percent=100,
+        error_codes=(429, 500, 503),
+    )
+    return (
+        a_cluster("a-plain"),
+        a_cluster("b-ring", load_balancer=RingHash(minimum_size=8_388_608), http=UpstreamHttp()),
+        a_cluster("c-maglev", load_balancer=Maglev(table_size=65_537), locality_weighted=True),
+        a_cluster("d-least", load_balancer=SimpleBalancer(warmup=warmup)),
+        a_cluster("e-robin", load_balancer=SimpleBalancer(policy="ROUND_ROBIN", warmup=warmup)),
+        a_cluster("f-random", load_balancer=SimpleBalancer(policy="RANDOM", warmup=warmup)),
+        a_cluster(
+            "g-all",
+            connect_timeout=timedelta(milliseconds=1500),
+            locality_weighted=True,
+            healthy_panic_percent=30,
+            circuit_breakers=CircuitBreakers(max_connections=1, max_pending_requests=2, max_requests=3, max_retries=4),
+            outlier_detection=all_outliers,
+            tcp_keepalive=TcpKeepalive(probes=3, time=30 * SECOND, interval=5 * SECOND),
+            http=UpstreamHttp(
+                protocol="http2",
+                idle_timeout=5 * SECOND,
+                max_connection_duration=600 * SECOND,
+                max_requests_per_connection=100,
+                max_concurrent_streams=50,
+                keepalive=Http2Keepalive(interval=30 * SECOND, timeout=5 * SECOND),
+            ),
+            tls=UpstreamTls(
+                sni="localhost",
+                ca_certificates=ca,
+                subject_alt_names=("localhost", "spiffe://mesh/reviews"),
+                client_certificate=pair,
+            ),
+        ),
+        a_cluster(
+            "h-auto",
+            http=UpstreamHttp(protocol="downstream"),
+            tls=UpstreamTls(sni=None, ca_certificates=ca, san_from_host=True),
+            outlier_detection=OutlierDetection(consecutive_5xx=None),
+        ),
+        a_cluster("i-unverified", tls=UpstreamTls(sni=None, ca_certificates=None), http=UpstreamHttp()),
+        a_cluster("j-unix"),
+        a_cluster("k-empty"),
+        a_cluster("l-tcp", tls=UpstreamTls(sni=None, ca_certificates=ca), tcp_keepalive=TcpKeepalive()),
+    )
+
+
+def every_endpoint() -> tuple[ClusterEndpoints, ...]:
+    west = Locality(region="eu", zone="west", subzone="r1")
+    return (
+        endpoints_of("a-plain", at("10.0.0.1"), at("fd00::1", weight=3)),
+        endpoints_of("b-ring", named("db.shop")),
+        endpoints_of("c-maglev", at("10.0.0.1", locality=west), at("10.0.0.2")),
+        endpoints_of("d-least", named("db.shop", first_only=True)),
+        endpoints_of("e-robin", at("10.0.0.3", priority=2)),
+        endpoints_of("f-random", at("10.0.0.3", priority=1), named("gone.shop")),
+        endpoints_of("g-all", at("10.0.0.1", weight=5, locality=west), at("10.0.0.2", priority=1)),
+        endpoints_of("h-auto"),
+        endpoints_of("i-unverified", at("10.0.0.9")),
+        endpoints_of(
+            "j-unix",
+            Endpoint(address=UnixAddress(path="/run/app.sock"), port=0),
+            Endpoint(address=UnixAddress(path="@app"), port=0),
+        ),
+        endpoints_of("k-empty"),
+        endpoints_of("l-tcp", at("10.0.0.9")),
+    )
+
+
+EDITS = HeaderEdits(set=(("x-set", "1"),), add=(("x-add", "%DOWNSTREAM_REMOTE_ADDRESS%"),), remove=("x-gone",))
+
+
+def every_route() -> tuple[Route, ...]:
+    matched = RouteMatch(
+        path=text("exact", "/exact"),
+        ignore_case=True,
+        headers=(
+            HeaderMatch(name=":method", text=text("exact", "GET")),
+            HeaderMatch(name="x-beta", text=None),
+            HeaderMatch(name="x-not", text=None, invert=True),
+            HeaderMatch(name="x-user", text=text("prefix", "bob"), invert=True),
+            HeaderMatch(name="x-build", text=text("regex", "[a-z0-9]{1,200}")),
+        ),
+        query=(QueryMatch(name="debug", text=None), QueryMatch(name="v", text=text("regex", "[0-9]+"))),
+    )
+    busy = Forward(
+        destinations=(
+            to("a-plain", weight=75, request_headers=EDITS, response_headers=EDITS, authority="a.shop"),
+            to("g-all", weight=25),
+        ),
+        timeout=3 * SECOND,
+        retries=RetryPolicy(
+            attempts=3,
+            retry_on=("5xx", "retriable-status-codes"),
+            retriable_status_codes=(429,),
+            per_try_timeout=SECOND,
+            base_interval=timedelta(milliseconds=50),
+            remote_localities=True,
+        ),
+        path_rewrite=PathRewrite(regex="^/v([0-9]+)/(.*)$", substitution="/\\2"),
+        mirrors=(Mirror(cluster=ClusterName("b-ring")), Mirror(cluster=ClusterName("c-maglev"), millionths=1)),
+        hash_keys=(
+            HashOnHeader(name="x-user"),
+            HashOnCookie(name="session", path="/", ttl=timedelta(), attributes=(("SameSite", "Strict"),)),
+            HashOnCookie(name="given"),
+            HashOnSourceIp(),
+            HashOnQueryParameter(name="user"),
+        ),
+    )
+    cors = Cors(
+        allow_origins=(text("exact", "https://a.shop"), text("regex", "https://.*")),
+        allow_methods=("GET", "POST"),
+        allow_headers=("x-a",),
+        expose_headers=("x-b",),
+        max_age=60 * SECOND,
+        allow_credentials=True,
+        forward_not_matching_preflights=False,
+    )
+    half = 500_000
+    return (
+        a_route(busy, match=matched, line=1, request_headers=EDITS, response_headers=EDITS, stat_prefix="busy"),
+        a_route(
+            a_forward("a-plain", path_rewrite=PathRewrite(prefix="/"), authority="b.shop"), match=on("/v1/"), line=2
+        ),
+        a_route(a_forward("a-plain"), match=RouteMatch(path=text("regex", "/r[0-9]{1,99}"), ignore_case=True), line=3),
+        a_route(a_forward("a-plain"), match=on("/cors"), cors=cors, line=4),
+        a_route(
+            a_forward("a-plain"),
+            match=on("/late"),
+            delay=Delay(fixed=SECOND, millionths=half),
+            abort=Abort(http_status=503, millionths=half),
+            line=5,
+        ),
+        a_route(
+            a_forward("a-plain"),
+            match=on("/grpc"),
+            delay=Delay(fixed=SECOND, millionths=half),
+            abort=Abort(grpc_status=14, millionths=half),
+            line=6,
+        ),
+        a_route(
+            Redirect(code=308, authority="b.shop", scheme="https", port=8443, path="/new"), match=on("/old"), line=7
+        ),
+        a_route(Redirect(prefix="/p2"), match=on("/p1"), line=8),
+        a_route(
+            Respond(status=418, body=b"teapot\n", headers=(("content-type", "text/plain"),)), match=on("/tea"), line=9
+        ),
+        a_route(Respond(status=200, body=b"\xff\xfe"), match=on("/binary"), line=10),
+        a_route(Respond(status=502), line=11),
+    )
+
+
+def every_listener() -> tuple[Listener, ...]:
+    table = RouteTableName("http_proxy")
+    http = HttpChain(route_table=table, stat_prefix="http", grpc_web=True, keep_timeout_header=False)
+    tls = TcpChain(
+        destinations=(to("a-plain"),),
+        stat_prefix="tls",
+        server_names=("a.shop", "*.b.shop"),
+        max_connection_duration=60 * SECOND,
+    )
+    tcp = TcpChain(destinations=(to("a-plain", weight=1), to("g-all", weight=2)), stat_prefix="tcp")
+    return (
+        a_listener(),
+        a_listener("shared", http, tls, tcp, port=15081),
+        a_listener("sni", http, tls, port=15082),
+        a_listener("tcp", tcp, port=15083),
+        Listener(name=ListenerName("unix"), bind=UnixBind(path="@meshd-test"), chains=(http,)),
+    )
+
+
+def every_field(certificates: Certificates) -> ProxyPlan:
+    """Every field of the plan, at least once; with names in order, as the contract of ProxyPlan has it."""
+    other = replace(a_virtual_host("*", *every_route()[-1:]), domains=("*",))
+    return a_plan(
+        clusters=every_cluster(certificates),
+        endpoints=every_endpoint(),
+        listeners=every_listener(),
+        route_tables=(a_table(a_virtual_host("a.shop", *every_route()), other),),
+        dns_names=(DnsName("db.shop"), DnsName("gone.shop")),
+    )
+
+
+ANSWERS = {DnsName("db.shop"): ("10.1.0.2", "10.1.0.1", "fd00::5")}
