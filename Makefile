@@ -8,8 +8,8 @@ READY   := $(VENV)/.ready
 ENVOY   := .envoy/envoy/_bin/envoy
 # What the project runs besides Python, as command=debian-package.
 COMMANDS := git=git openssl=openssl curl=curl flock=util-linux
-# Only the tests put load on the proxy.
-TEST_COMMANDS := wrk=wrk
+# Only the tests put load on the proxy, and read the manual pages.
+TEST_COMMANDS := wrk=wrk man=man-db
 
 # Two `make`s at once in one checkout wait for each other while they set up.
 LOCKED  := flock Makefile

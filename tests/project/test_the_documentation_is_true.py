@@ -1,0 +1,119 @@
+"""What stands around the code says what the code does: links, keys, verbs, kinds, examples, manual pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+import types
+import typing
+from pathlib import Path
+
+import pytest
+
+from meshd.cli import VERBS
+from meshd.config import AgentConfig, load_config
+from meshd.decode.messages import camel_case
+from meshd.fields import Message
+from meshd.resources import KINDS, NOT_YET
+
+TOP = Path(__file__).resolve().parents[2]
+PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/*.md"), *TOP.glob("examples/*.md"), *TOP.glob("packaging/*.md")])
+MANUALS = sorted(TOP.glob("docs/man/*.[15]"))
+
+
+def nested_message(annotation):
+    """The Message in `X`, `X | None` or `Annotated[...]`, if there is one."""
+    if isinstance(annotation, type):
+        return annotation if issubclass(annotation, Message) else None
+    arguments = typing.get_args(annotation) if not isinstance(annotation, types.GenericAlias) else ()
+    return next((found for argument in arguments if (found := nested_message(argument))), None)
+
+
+def keys_of(message):
+    hints = typing.get_type_hints(message)
+    for field in dataclasses.fields(message):
+        if field.name == "origin":
+            continue
+        inner = nested_message(hints[field.name])
+        name = camel_case(field.name)
+        yield from (f"{name}.{key}" for key in keys_of(inner)) if inner else (name,)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_every_link_leads_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", ["docs/configuration.md", "docs/man/meshd.yaml.5"])
+def test_every_key_of_the_configuration_is_documented(page):
+    text = (TOP / page).read_text()
+
+    missing = [key for key in keys_of(AgentConfig) if key not in text]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", ["docs/cli.md", "docs/man/meshd.1"])
+def test_every_verb_is_documented(page):
+    text = (TOP / page).read_text()
+
+    missing = [verb for verb in VERBS if not re.search(rf"\b{verb}\b", text)]
+
+    assert missing == []
+
+
+def test_every_kind_is_documented_as_what_it_is():
+    text = (TOP / "docs/resources.md").read_text()
+    readme = (TOP / "README.md").read_text()
+
+    assert [kind.KIND for kind in KINDS if f"\n## {kind.KIND}\n" not in text] == []
+    assert [kind for kinds in NOT_YET.values() for kind in kinds if f"`{kind}`" not in readme] == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.KIND)
+def test_every_field_of_a_kind_is_documented(kind):
+    text = (TOP / "docs/resources.md").read_text()
+    section = text.split(f"\n## {kind.KIND}\n")[1].split("\n## ")[0]
+    spec = nested_message(typing.get_type_hints(kind)[kind.SPEC]) if kind.SPEC else kind
+
+    names = [camel_case(field.name) for field in dataclasses.fields(spec) if field.name not in {"metadata", "origin"}]
+
+    assert [name for name in names if name not in section] == []
+
+
+@pytest.mark.parametrize("page", MANUALS, ids=lambda page: page.name)
+def test_a_manual_page_renders_without_a_warning(page):
+    done = subprocess.run(["man", "--warnings", "-l", str(page)], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_example_mesh_has_neither_errors_nor_warnings():
+    command = [sys.executable, "-m", "meshd", "validate", str(TOP / "examples" / "mesh")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[W-" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("host", ["web-1", "web-2", "api-3"])
+def test_each_host_of_the_example_mesh_renders(host):
+    command = [sys.executable, "-m", "meshd", "render", "--repo", str(TOP / "examples" / "mesh"), "--host", host]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "api.shop.example" in done.stdout
+
+
+def test_the_example_configuration_is_one():
+    config, problems = load_config(TOP / "examples" / "meshd.yaml", "anything")
+
+    assert problems == ()
+    assert config is not None
+    assert config.host == "web-1"
