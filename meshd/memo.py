@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_BY_VALUE = (str, int, bool, type(None))
+_BY_VALUE = frozenset((str, int, bool, type(None)))
 
 
 class Memo:
@@ -32,11 +32,16 @@ class Memo:
 
     def recall(self, function: Callable[P, R], *inputs: P.args, **_none: P.kwargs) -> R:
         """`function(*inputs)`. Inputs are frozen: strings and numbers count by value, all else by identity."""
-        key = (function, *(value if isinstance(value, _BY_VALUE) else id(value) for value in inputs))
-        entry = self._now.get(key) or self._last.get(key)
+        # A pass over 10 000 services recalls some 50 000 times: hence one input apart, and no generator.
+        if len(inputs) == 1:
+            only = inputs[0]
+            key: tuple[object, ...] = (function, only if type(only) in _BY_VALUE else id(only))
+        else:
+            key = (function, *[value if type(value) in _BY_VALUE else id(value) for value in inputs])
+        entry = self._now.get(key)
         if entry is None:
-            entry = (function(*inputs), inputs)  # type: ignore[call-arg]
-        self._now[key] = entry  # keeps the inputs alive, so their ids stay theirs
+            entry = self._last.get(key) or (function(*inputs), inputs)  # type: ignore[call-arg]
+            self._now[key] = entry  # keeps the inputs alive, so their ids stay theirs
         return entry[0]  # type: ignore[return-value]
 
     def turn(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple, assert_never
 
@@ -20,8 +20,6 @@ from meshd.names import DnsName, Locality
 from meshd.plan import Address as PlanAddress
 from meshd.plan import ClusterEndpoints, DnsAddress, IpAddress, ProxyPlan, UnixAddress
 
-Addresses = tuple[str, ...]
-
 
 class _Place(NamedTuple):
     """One address to connect to. Sorts as it is written: failover group, locality, then address."""
@@ -33,28 +31,27 @@ class _Place(NamedTuple):
     weight: int
 
 
-def assignments(plan: ProxyPlan, addresses: Mapping[DnsName, Addresses], memo: Memo) -> tuple[EnvoyResource, ...]:
+def assignments(plan: ProxyPlan, addresses: Mapping[DnsName, tuple[str, ...]], memo: Memo) -> tuple[EnvoyResource, ...]:
     """A name without an answer has no endpoints. An assignment is rendered again only if its own answers changed."""
-    return tuple(_recalled(each, addresses, memo) for each in plan.endpoints)
+    names = memo.recall(_names, plan.endpoints)
+    # The memory goes by identity, and only strings by value: the resolver hands out equal tuples, not the same.
+    answers = {name: " ".join(found) for name, found in addresses.items()}
+    return tuple(
+        memo.recall(_assignment, each, *[answers.get(name, "") for name in its_names])
+        for each, its_names in zip(plan.endpoints, names, strict=True)
+    )
 
 
-def _recalled(endpoints: ClusterEndpoints, addresses: Mapping[DnsName, Addresses], memo: Memo) -> EnvoyResource:
-    names = memo.recall(_names, endpoints)
-    # The memory goes by identity, and the resolver makes a new tuple of the same addresses every time.
-    answers = (memo.recall(_answer, *addresses.get(name, ())) for name in names)
-    return memo.recall(_assignment, endpoints, *answers)
+def _names(endpoints: tuple[ClusterEndpoints, ...]) -> tuple[tuple[DnsName, ...], ...]:
+    """For each cluster the names of its DNS endpoints, in order."""
+    return tuple(
+        tuple(each.address.name for each in cluster.endpoints if isinstance(each.address, DnsAddress))
+        for cluster in endpoints
+    )
 
 
-def _names(endpoints: ClusterEndpoints) -> tuple[DnsName, ...]:
-    return tuple(each.address.name for each in endpoints.endpoints if isinstance(each.address, DnsAddress))
-
-
-def _answer(*addresses: str) -> Addresses:
-    return addresses
-
-
-def _assignment(endpoints: ClusterEndpoints, *answers: Addresses) -> EnvoyResource:
-    """`answers` belong to the DNS endpoints, in order."""
+def _assignment(endpoints: ClusterEndpoints, *answers: str) -> EnvoyResource:
+    """`answers` belong to the DNS endpoints, in order: addresses with a space between."""
     places = _distinct(sorted(_places(endpoints, iter(answers))))
     groups = groupby(places, key=lambda place: (place.priority, place.locality))
     message = ClusterLoadAssignment(
@@ -64,20 +61,20 @@ def _assignment(endpoints: ClusterEndpoints, *answers: Addresses) -> EnvoyResour
     return resource(ENDPOINTS, endpoints.cluster, serialised(message), endpoints.origin)
 
 
-def _places(endpoints: ClusterEndpoints, answers: Iterator[Addresses]) -> Iterator[_Place]:
+def _places(endpoints: ClusterEndpoints, answers: Iterator[str]) -> Iterator[_Place]:
     for each in endpoints.endpoints:
         for address in _found(each.address, answers):
             yield _Place(each.priority, each.locality, address, each.port, each.weight)
 
 
-def _found(address: PlanAddress, answers: Iterator[Addresses]) -> Addresses:
+def _found(address: PlanAddress, answers: Iterator[str]) -> Sequence[str]:
     match address:
         case IpAddress():
             return (address.ip,)
         case UnixAddress():
             return (address.path,)
         case DnsAddress():
-            answer = next(answers)
+            answer = next(answers).split()
             return answer[:1] if address.first_only else answer
         case _ as unknown:
             assert_never(unknown)
