@@ -26,6 +26,7 @@ from meshd.proxies.supervisor import (
     Told,
     look,
     outdated,
+    refuse_again,
     responds,
     restore_bootstrap,
     stage_bootstrap,
@@ -55,7 +56,6 @@ class _Kept:
     process: Process | None = None
     failures: int = 0
     refused: dict[str, str] = field(default_factory=dict)
-    """Digests of bootstraps that did not come up though Envoy validated them: trying again costs an outage."""
 
 
 class ChildSupervisor:
@@ -69,7 +69,7 @@ class ChildSupervisor:
     async def ensure(self, paths: ProxyPaths, bootstrap: bytes, /) -> None:
         kept = self._kept.setdefault(paths.proxy, _Kept(paths=paths))
         async with kept.lock:
-            _refuse_again(kept, bootstrap)
+            refuse_again(kept.refused, bootstrap)
             before = await asyncio.to_thread(stage_bootstrap, paths, self._settings, bootstrap)
             running = await asyncio.to_thread(find, paths)
             if running is None:
@@ -132,7 +132,7 @@ class ChildSupervisor:
             kept.refused[digest(bootstrap)] = why
             await asyncio.to_thread(restore_bootstrap, kept.paths, before)
         await self._start_anew(kept, running, why)
-        _refuse_again(kept, bootstrap)
+        refuse_again(kept.refused, bootstrap)
 
     async def _start_anew(self, kept: _Kept, running: Record, why: str) -> None:
         kept.process = None  # so that its watch does not take the end of it for a death
@@ -186,12 +186,6 @@ class ChildSupervisor:
     def _tell(self, kept: _Kept, kind: EventKind, process: Process | None, why: str = "") -> None:
         pid = None if process is None else process.pid
         self._told(Event(proxy=kept.paths.proxy, kind=kind, pid=pid, why=why))
-
-
-def _refuse_again(kept: _Kept, bootstrap: bytes) -> None:
-    why = kept.refused.get(digest(bootstrap))
-    if why is not None:
-        raise ProxyError(f"{why}; the bootstrap before it is in force again", "change what Envoy complains about")
 
 
 async def _ended(process: Process) -> None:

@@ -5,7 +5,7 @@ Two answer: `child_supervisor` (meshd starts them itself) and `systemd_superviso
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -148,6 +148,13 @@ def restore_bootstrap(paths: ProxyPaths, before: bytes | None) -> None:
         paths.bootstrap.unlink(missing_ok=True)
     else:
         write_atomically(paths.bootstrap, before)
+
+
+def refuse_again(refused: Mapping[str, str], bootstrap: bytes) -> None:
+    """`refused`: digests of bootstraps that did not come up though Envoy validated them. Each try costs an outage."""
+    why = refused.get(digest(bootstrap))
+    if why is not None:
+        raise ProxyError(f"{why}; the bootstrap before it is in force again", "change what Envoy complains about")
 
 
 def stored_bootstrap(paths: ProxyPaths) -> bytes | None:

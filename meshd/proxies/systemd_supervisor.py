@@ -14,13 +14,15 @@ from meshd.names import ProxyName
 from meshd.proxies.error import ProxyError
 from meshd.proxies.launch import EnvoySettings
 from meshd.proxies.paths import ProxyPaths
-from meshd.proxies.record import find
+from meshd.proxies.process import alive
+from meshd.proxies.record import Record, digest, find
 from meshd.proxies.supervisor import (
     Event,
     ProxyState,
     Told,
     look,
     outdated,
+    refuse_again,
     responds,
     restore_bootstrap,
     stage_bootstrap,
@@ -39,6 +41,7 @@ class SystemdSupervisor:
         self._told = told
         self._systemctl = systemctl
         self._seen: dict[ProxyName, tuple[ProxyPaths, ProxyState]] = {}
+        self._refused: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def ensure(self, paths: ProxyPaths, bootstrap: bytes, /) -> None:
@@ -66,6 +69,7 @@ class SystemdSupervisor:
                 await self.retire(paths)
 
     def _ensure(self, paths: ProxyPaths, bootstrap: bytes) -> Event | None:
+        refuse_again(self._refused, bootstrap)
         before = stage_bootstrap(paths, self._settings, bootstrap)
         running = find(paths)
         if running is None:
@@ -76,17 +80,19 @@ class SystemdSupervisor:
             return Event(proxy=paths.proxy, kind="restarted", pid=None, why="it did not answer on its admin socket")
         why = outdated(paths, self._settings, running, bootstrap)
         if why:
-            self._reload(paths, before)
+            self._reload(paths, running, bootstrap, before)
             return Event(proxy=paths.proxy, kind="handed-over", pid=None, why=why)
         return None if paths.proxy in self._seen else Event(proxy=paths.proxy, kind="adopted", pid=None)
 
-    def _reload(self, paths: ProxyPaths, before: bytes | None) -> None:
+    def _reload(self, paths: ProxyPaths, running: Record, bootstrap: bytes, before: bytes | None) -> None:
         try:
             self._ask("reload", paths.proxy)
-        except ProxyError:
-            # The unit's Restart= starts it plainly by now; with what is known to work, if there is such a thing.
-            if before is not None:
+        except ProxyError as error:
+            if before is not None and before != bootstrap:
                 restore_bootstrap(paths, before)
+                if not alive(running.process):
+                    # It failed half-way, and systemd restarts the unit; from here on with what is known to work.
+                    self._refused[digest(bootstrap)] = str(error)
             raise
 
     async def _look_again(self, proxy: ProxyName) -> ProxyState:

@@ -89,7 +89,10 @@ def watched(settings: EnvoySettings) -> Watched:
     return Watched(settings)
 
 
-def listener(port: int, body: str) -> dict:
+def listener(port: int, answer: str | int) -> dict:
+    """Answers by itself, or from the backend on the port that `answer` is."""
+    direct = {"direct_response": {"status": 200, "body": {"inline_string": str(answer)}}}
+    action = direct if isinstance(answer, str) else {"route": {"cluster": "backend"}}
     hcm = {
         "@type": f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "test",
@@ -98,12 +101,7 @@ def listener(port: int, body: str) -> dict:
                 {
                     "name": "all",
                     "domains": ["*"],
-                    "routes": [
-                        {
-                            "match": {"prefix": "/"},
-                            "direct_response": {"status": 200, "body": {"inline_string": body}},
-                        }
-                    ],
+                    "routes": [{"match": {"prefix": "/"}} | action],
                 }
             ]
         },
@@ -121,23 +119,31 @@ def listener(port: int, body: str) -> dict:
     }
 
 
-def static_bootstrap(paths: ProxyPaths, port: int, body: str, *, mode: str = "xds") -> bytes:
+def static_bootstrap(paths: ProxyPaths, port: int, answer: str | int, *, mode: str = "xds") -> bytes:
     """A configuration that needs nobody. Its answers tell which bootstrap is in force."""
-    return _bootstrap(paths, mode, {"static_resources": {"listeners": [listener(port, body)]}})
+    resources = {"listeners": [listener(port, answer)]}
+    if isinstance(answer, int):
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": answer}}
+        resources["clusters"] = [_static_cluster("backend", address)]
+    return _bootstrap(paths, mode, {"static_resources": resources})
+
+
+def _static_cluster(name: str, address: dict) -> dict:
+    endpoint = {"lb_endpoints": [{"endpoint": {"address": address}}]}
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [endpoint]},
+    }
 
 
 def ads_bootstrap(paths: ProxyPaths) -> bytes:
-    address = {"pipe": {"path": str(paths.xds_socket)}}
-    endpoint = {"lb_endpoints": [{"endpoint": {"address": address}}]}
     http2 = {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}},
     }
-    cluster = {
-        "name": "meshd",
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": "meshd", "endpoints": [endpoint]},
+    cluster = _static_cluster("meshd", {"pipe": {"path": str(paths.xds_socket)}}) | {
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
     }
     ads = {

@@ -1,0 +1,89 @@
+"""The admin socket of a real Envoy, and of things that are none."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from meshd.proxies import admin
+from meshd.proxies.admin import AdminError
+from meshd.proxies.launch import EnvoySettings, choose, start
+from meshd.proxies.paths import ProxyPaths
+from meshd.proxies.process import wait_gone
+
+from .conftest import static_bootstrap
+
+
+@pytest.mark.envoy
+def test_an_envoy_tells_who_it_is_and_does_as_it_is_asked(
+    paths: ProxyPaths, port: int, settings: EnvoySettings
+) -> None:
+    paths.fallback.write_bytes(static_bootstrap(paths, port, "one", mode="fallback"))
+    record = start(paths, settings, choose(paths))
+
+    told = admin.server_info(paths.admin_socket)
+    assert (told.pid, told.state, told.epoch, told.base_id) == (record.process.pid, "LIVE", 0, record.base_id)
+    assert (told.node, told.mode) == ("sidecar~test", "fallback")
+    assert "/1.40." in told.version
+    assert admin.readiness(paths.admin_socket).live
+    active = r"^listener_manager\.total_listeners_active$"
+    assert admin.stats(paths.admin_socket, active) == {"listener_manager.total_listeners_active": 1}
+
+    admin.drain_listeners(paths.admin_socket)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+    admin.quitquitquit(paths.admin_socket)
+    assert wait_gone(record.process, timedelta(seconds=10))
+    with pytest.raises(AdminError, match="no answer"):
+        admin.readiness(paths.admin_socket)
+
+
+def test_an_answer_of_another_form_is_an_error(short_tmp: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+    with Answering(short_tmp, answer), pytest.raises(AdminError, match="a form we do not know"):
+        admin.server_info(short_tmp / "a.sock")
+
+
+def test_a_refusal_is_an_error_with_its_text(short_tmp: Path) -> None:
+    answer = b"HTTP/1.1 400 Bad\r\nContent-Length: 6\r\n\r\nno way"
+
+    with Answering(short_tmp, answer), pytest.raises(AdminError, match="400: no way"):
+        admin.quitquitquit(short_tmp / "a.sock")
+
+
+def test_who_does_not_answer_is_not_waited_for(short_tmp: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(short_tmp / "a.sock"))
+        deaf.listen()
+
+        with pytest.raises(AdminError, match="timed out"):
+            admin.readiness(short_tmp / "a.sock", timedelta(milliseconds=20))
+
+
+class Answering:
+    """Something on the admin socket that is no Envoy: one answer to one request."""
+
+    def __init__(self, directory: Path, answer: bytes) -> None:
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(directory / "a.sock"))
+        self._server.listen()
+        self._thread = threading.Thread(target=self._serve, args=(answer,))
+
+    def _serve(self, answer: bytes) -> None:
+        client, _ = self._server.accept()
+        with client:
+            client.recv(10_000)
+            client.sendall(answer)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._server.close()

@@ -1,0 +1,67 @@
+"""The units as systemd reads them. Whether they do what they say is tried on booted systems, in the lab."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).resolve().parents[2] / "units"
+OURS = ("meshd.service", "meshd-envoy@.service")
+
+pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units with a meshd that exists here: systemd refuses a program that does not."""
+    meshd = Path(sys.executable).with_name("meshd")
+    for name in OURS:
+        text = (UNITS / name).read_text().replace("/usr/bin/meshd", str(meshd))
+        (tmp_path / name).write_text(text)
+    shutil.copytree(UNITS / "meshd-envoy@gateway.service.d", tmp_path / "meshd-envoy@gateway.service.d")
+    for proxy in ("sidecar", "gateway"):
+        (tmp_path / f"meshd-envoy@{proxy}.service").symlink_to("meshd-envoy@.service")
+    return tmp_path
+
+
+def analyze(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        ["systemd-analyze", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("unit", ["meshd.service", "meshd-envoy@sidecar.service", "meshd-envoy@gateway.service"])
+def test_systemd_has_nothing_to_say_against_a_unit(units: Path, unit: str) -> None:
+    assert analyze("verify", "--man=no", f"./{unit}", cwd=units) == ""
+
+
+@pytest.mark.parametrize("unit", OURS)
+def test_a_unit_is_confined(units: Path, unit: str) -> None:
+    said = analyze("security", "--offline=yes", "--no-pager", str(units / unit), cwd=units)
+
+    found = re.search(r"exposure level for \S+: ([\d.]+)", said)
+    assert found is not None, said
+    assert float(found[1]) < 2
+
+
+def test_the_users_of_the_units_are_declared() -> None:
+    users = (UNITS / "meshd.sysusers").read_text()
+
+    for name in OURS:
+        user = re.search(r"^User=(\S+)$", (UNITS / name).read_text(), re.MULTILINE)
+        assert user is not None
+        assert re.search(rf"^u {user[1]} ", users, re.MULTILINE)
+
+
+def test_the_proxies_are_in_no_group_of_the_agent() -> None:
+    unit = (UNITS / "meshd-envoy@.service").read_text()
+
+    assert "SupplementaryGroups=" not in unit
+    assert "\nGroup=meshd-envoy\n" in unit
