@@ -49,15 +49,14 @@ class Preflight:
         self._good: OrderedDict[str, None] = OrderedDict()
 
     async def judge(self, previous: Mapping[ProxyName, Snapshot], following: Mapping[ProxyName, Snapshot]) -> Problems:
-        """Every proxy's changes in one trial, since each trial costs the start of an Envoy."""
-        units = {
-            _fingerprint(unit): unit
-            for proxy, snapshot in following.items()
-            for unit in _changes(previous.get(proxy, NOTHING), snapshot)
-        }
-        return await self._judged([unit for key, unit in units.items() if key not in self._good])
+        """Proxy by proxy, since both may have a cluster of one name; what they share is judged once."""
+        problems: list[Problem] = []
+        for proxy, snapshot in following.items():
+            changes = _changes(previous.get(proxy, NOTHING), snapshot)
+            problems += await self._judged([unit for unit in changes if _fingerprint(unit) not in self._good])
+        return in_order(problems)
 
-    async def _judged(self, units: list[_Unit]) -> Problems:
+    async def _judged(self, units: list[_Unit]) -> list[Problem]:
         problems: list[Problem] = []
         while units and len(problems) < _MOST_PROBLEMS:
             complaint = await self._judge.complaint(_bootstrap(units))
@@ -67,7 +66,7 @@ class Preflight:
             culprit, complaint = await self._culprit(units, complaint)
             problems.append(await self._problem(culprit, complaint))
             units.remove(culprit)
-        return in_order(problems)
+        return problems
 
     async def _culprit(self, units: Sequence[_Unit], complaint: str) -> tuple[_Unit, str]:
         """The unit that is named by the complaint and bad alone, or else the one that halving leads to."""

@@ -22,7 +22,7 @@ _TOLD_ABSENT = ""
 LARGEST_RESPONSE = 3 * 1024 * 1024
 """In bytes of resource bodies. Envoy 1.40 took 20 MB in one message; the 4 MiB of other gRPC clients is the limit."""
 MOST_RESOURCES = 500
-"""Adding a cluster costs Envoy 0.2 ms of its main thread, and each waits 1 s for its endpoints: they must come between."""
+"""Adding a cluster costs Envoy 0.2 ms of its main thread, and each waits 1 s for endpoints: they come between."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +67,7 @@ class Stream:
         self.resources_sent = 0
         self._subscriptions: dict[TypeUrl, _Subscription] = {}
         self._rewarm: set[str] = set()
+        self._removes_clusters_later = False
         self._nonce = 0
 
     def receive(self, request: DeltaDiscoveryRequest) -> list[DeltaDiscoveryResponse]:
@@ -81,7 +82,7 @@ class Stream:
         subscription = self._subscriptions.get(type_url)
         if subscription is None:
             return self._first(type_url, request)
-        return self._changed(type_url, subscription, request)
+        return self._changed(type_url, subscription, request) + self._removals_put_off()
 
     def update(self, type_url: TypeUrl) -> list[DeltaDiscoveryResponse]:
         """What Envoy lacks of this type, given what is served now."""
@@ -109,7 +110,7 @@ class Stream:
         sent = self.pending.pop(request.response_nonce, None)
         if sent is None:
             return
-        for name in sent.names:
+        for name in (*sent.names, ""):
             self.rejected.pop((sent.type_url, name), None)
         if request.HasField("error_detail"):
             for rejection in rejections(sent.type_url, sent.names, request.error_detail.message):
@@ -128,6 +129,8 @@ class Stream:
         table = self.served.table(type_url)
         absent = [] if wildcard else self._unknown(subscription, subscription.names, table)
         outdated, gone = subscription.outdated(table), subscription.gone(table) + absent
+        if type_url == CLUSTER and gone:
+            self._removes_clusters_later, gone = True, []
         # A fresh Envoy waits for an answer even if it is an empty one; one that has all it should needs none.
         waits = wildcard and not subscription.known
         return self._responses(type_url, outdated, gone) if outdated or gone or waits else []
@@ -150,6 +153,13 @@ class Stream:
         table = self.served.table(type_url)
         wanted = [table[name] for name in sorted(joined & table.keys())]
         return self._responses(type_url, wanted, self._unknown(subscription, joined, table))
+
+    def _removals_put_off(self) -> list[DeltaDiscoveryResponse]:
+        """An Envoy that comes back with clusters we no longer serve may still have routes to them: those go first."""
+        if not self._removes_clusters_later or self.pending or LISTENER not in self._subscriptions:
+            return []
+        self._removes_clusters_later = False
+        return self.update(CLUSTER)
 
     @staticmethod
     def _unknown(subscription: _Subscription, names: Iterable[str], table: Table) -> list[str]:

@@ -10,6 +10,7 @@ import array
 import asyncio
 import contextlib
 import fcntl
+import io
 import itertools
 import os
 import re
@@ -35,7 +36,7 @@ class _Waiting:
 
     process: asyncio.subprocess.Process
     fifo: Path
-    end: int
+    pipe: io.FileIO
 
 
 class Validator:
@@ -96,15 +97,15 @@ class Validator:
     async def _begin(self) -> _Waiting:
         fifo = self._directory / f"{next(self._numbers)}.pb"
         os.mkfifo(fifo, 0o600)
-        end = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+        pipe = io.FileIO(os.open(fifo, os.O_RDWR | os.O_NONBLOCK), "r+")
         try:
-            fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
             process = await self._spawn(fifo)
         except BaseException:
-            os.close(end)
+            pipe.close()
             fifo.unlink()
             raise
-        return _Waiting(process=process, fifo=fifo, end=end)
+        return _Waiting(process=process, fifo=fifo, pipe=pipe)
 
     async def _spawn(self, fifo: Path) -> asyncio.subprocess.Process:
         try:
@@ -123,7 +124,7 @@ class Validator:
 async def _judge(waiting: _Waiting, bootstrap: bytes) -> str | None:
     verdict = asyncio.create_task(waiting.process.communicate())
     try:
-        await _feed(waiting.end, bootstrap, verdict.done)
+        await _feed(waiting.pipe, bootstrap, verdict.done)
         _, complaint = await verdict
     finally:
         verdict.cancel()
@@ -133,29 +134,24 @@ async def _judge(waiting: _Waiting, bootstrap: bytes) -> str | None:
     return words or f"Envoy ended with status {waiting.process.returncode} and said nothing"
 
 
-async def _feed(end: int, bootstrap: bytes, gone: Callable[[], bool]) -> None:
+async def _feed(pipe: io.FileIO, bootstrap: bytes, gone: Callable[[], bool]) -> None:
     """Writes it all, and lets go of the pipe only when Envoy has read it: before, closing it would lose it."""
     left = memoryview(bootstrap)
-    while not gone() and (left or _unread(end)):
-        with contextlib.suppress(BlockingIOError):
-            left = left[os.write(end, left) :] if left else left
+    while not gone() and (left or _unread(pipe)):
+        left = left[pipe.write(left) or 0 :]
         await asyncio.sleep(_PAUSE)
-    # From here on Envoy holds the only end, and reads the end of the file. The number stays ours to close.
-    os.dup2(_NOWHERE, end)
+    pipe.close()
 
 
-def _unread(end: int) -> int:
+def _unread(pipe: io.FileIO) -> int:
     count = array.array("i", [0])
-    fcntl.ioctl(end, termios.FIONREAD, count)
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
     return count[0]
-
-
-_NOWHERE = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 async def _discard(waiting: _Waiting) -> None:
     """Whatever became of it: no process, no descriptor and no file is left."""
-    os.close(waiting.end)
+    waiting.pipe.close()
     waiting.fifo.unlink(missing_ok=True)
     if waiting.process.returncode is None:
         with contextlib.suppress(ProcessLookupError):

@@ -59,10 +59,10 @@ class Session(Stream):
 class ProxyServer:
     """Serves one proxy. All methods belong to the event loop that started it."""
 
-    def __init__(self, proxy: ProxyName, path: Path) -> None:
+    def __init__(self, proxy: ProxyName, path: Path, served: Snapshot = NOTHING) -> None:
         self.proxy = proxy
         self.path = path
-        self.served = NOTHING
+        self.served = served
         self.sessions: frozenset[Session] = frozenset()
         self.last: Session | None = None
         self._moved = asyncio.Event()

@@ -1,0 +1,321 @@
+"""What a pass rendered -> judged, stored, pushed and acknowledged, or refused and the last good generation back.
+
+It tells which: whether to try another revision, and when, is the caller's to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, ParamSpec, Protocol, TypeVar, assert_never
+
+import structlog
+
+from meshd.deliver.error import DeliveryError
+from meshd.deliver.generations import Generations, Staged, StoredProxy
+from meshd.deliver.manifest import Label
+from meshd.deliver.nack import Rejection, rejection_problems
+from meshd.deliver.push import Absent, Acknowledged, Patience, PushResult, Rejected, TimedOut, push, push_endpoints
+from meshd.deliver.snapshot import Snapshot, snapshot
+from meshd.deliver.xds import ProxyServer
+from meshd.envoy.resource import EnvoyResource, Rendered
+from meshd.names import ProxyName, RevisionId
+from meshd.problems import NOWHERE, Problem, Problems, in_order
+
+log = structlog.get_logger()
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+Snapshots = Mapping[ProxyName, Snapshot]
+Fallback = Callable[[Rendered, Sequence[EnvoyResource]], bytes]
+"""`envoy.fallback`, with the settings of the proxy's bootstrap filled in. Called on threads, once at a time."""
+
+
+class Judge(Protocol):
+    """`Preflight`, or nothing where it is switched off."""
+
+    async def judge(self, previous: Snapshots, following: Snapshots) -> Problems: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyTarget:
+    rendered: Rendered
+    assignments: tuple[EnvoyResource, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What every proxy of this host is to run, as of one revision."""
+
+    revision: RevisionId
+    proxies: Mapping[ProxyName, ProxyTarget]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The generation is active. `resources` is how many were sent to the proxies that were there."""
+
+    generation: Label
+    acknowledged: tuple[ProxyName, ...]
+    absent: tuple[ProxyName, ...]
+    resources: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Nothing changed, or everything was changed back; the revision is remembered as refused."""
+
+    problems: Problems
+    stage: Literal["preflight", "acknowledgement"]
+
+
+Outcome = Delivered | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyState:
+    """`generation` is the last one that it acknowledged; node and version are of the Envoy seen last."""
+
+    proxy: ProxyName
+    connected: bool
+    generation: int | None
+    rejections: tuple[Rejection, ...]
+    node: str
+    envoy_version: str
+
+
+class Delivery:
+    """Everything in it runs on one event loop; the disk is touched on threads."""
+
+    def __init__(
+        self,
+        *,
+        sockets: Path,
+        generations: Generations,
+        preflight: Judge,
+        fallback: Fallback,
+        patience: Patience | None = None,
+        endpoints_settle: timedelta = timedelta(seconds=1),
+    ) -> None:
+        self._sockets = sockets
+        self._generations = generations
+        self._preflight = preflight
+        self._fallback = fallback
+        self._patience = patience or Patience()
+        self._endpoints_settle = endpoints_settle
+        self._servers: dict[ProxyName, ProxyServer] = {}
+        self._good: dict[ProxyName, Snapshot] = {}
+        self._active: Label | None = None
+        self._acknowledged: dict[ProxyName, int] = {}
+        self._turn = asyncio.Lock()
+        self._rendering = asyncio.Lock()
+        self._newer_endpoints: dict[ProxyName, dict[str, EnvoyResource]] = {}
+        self._stale = asyncio.Event()
+        self._rewriter: asyncio.Task[None] | None = None
+
+    async def start(self) -> Label | None:
+        """Serves the active generation from disk, before anybody looks at git or DNS; None when there is none."""
+        stored = await _on_disk(self._generations.open)
+        if stored is not None:
+            self._active = stored.label
+            self._good = dict(stored.snapshots)
+            for proxy, good in stored.snapshots.items():
+                await self._serve(proxy, good)
+        self._rewriter = asyncio.create_task(self._keep_fallbacks_fresh())
+        return self._active
+
+    async def stop(self) -> None:
+        """The proxies keep what they have. A delivery that is under way is to be cancelled before."""
+        if self._rewriter is not None:
+            self._rewriter.cancel()
+            await asyncio.gather(self._rewriter, return_exceptions=True)
+        if self._stale.is_set():
+            await self._rewrite()
+        await asyncio.gather(*(server.stop() for server in self._servers.values()))
+        self._servers.clear()
+
+    async def deliver(self, target: Target) -> Outcome:
+        """Cancelled in its middle, it leaves the proxies in a consistent step of the way, and the disk as it was."""
+        async with self._turn:
+            self._newer_endpoints.clear()
+            wanted = {p: snapshot(each.rendered, each.assignments) for p, each in target.proxies.items()}
+            staged, problems = await self._staged_and_judged(target, wanted)
+            if problems:
+                return await self._refused(staged, problems, "preflight")
+            try:
+                await _on_disk(self._generations.commit, staged)
+                results = await self._push(wanted)
+                problems = _problems(results, wanted, self._patience)
+                if problems:
+                    await self._roll_back()
+                    return await self._refused(staged, problems, "acknowledgement")
+                return await self._delivered(staged, results)
+            except asyncio.CancelledError:
+                if self._active != staged.label:
+                    self._generations.abandon(staged)
+                raise
+
+    def push_endpoints(self, assignments: Mapping[ProxyName, Iterable[EnvoyResource]]) -> int:
+        """Sends what differs and waits for nobody; how many differed. The fallbacks on disk follow within seconds."""
+        changed = 0
+        for proxy, given in assignments.items():
+            if proxy in self._servers:
+                changed += self._push_endpoints(proxy, self._servers[proxy], given)
+        if changed:
+            self._stale.set()
+        return changed
+
+    def states(self) -> tuple[ProxyState, ...]:
+        return tuple(self._state(proxy, server) for proxy, server in sorted(self._servers.items()))
+
+    @property
+    def active(self) -> Label | None:
+        return self._active
+
+    def is_refused(self, revision: RevisionId) -> bool:
+        """By this meshd with this Envoy: to be skipped, unless somebody asks for another try."""
+        return revision in self._generations.refusals
+
+    def forget_refusal(self, revision: RevisionId) -> None:
+        self._generations.refusals.forget(revision)
+
+    async def _staged_and_judged(self, target: Target, wanted: Snapshots) -> tuple[Staged, Problems]:
+        """Side by side: one waits for the disk, the other for Envoy."""
+        staging = asyncio.create_task(self._stage(target, wanted))
+        try:
+            problems = await self._preflight.judge(self._good, wanted)
+            return await asyncio.shield(staging), problems
+        except BaseException:
+            with contextlib.suppress(DeliveryError):
+                self._generations.abandon(await staging)
+            raise
+
+    async def _stage(self, target: Target, wanted: Snapshots) -> Staged:
+        stored = {}
+        for proxy, each in target.proxies.items():
+            fallback = await self._render_fallback(each.rendered, each.assignments)
+            stored[proxy] = StoredProxy(snapshot=wanted[proxy], fallback=fallback)
+        return await _on_disk(self._generations.stage, target.revision, stored)
+
+    async def _render_fallback(self, rendered: Rendered, assignments: Sequence[EnvoyResource]) -> bytes:
+        async with self._rendering:
+            return await asyncio.to_thread(self._fallback, rendered, assignments)
+
+    async def _push(self, wanted: Snapshots) -> dict[ProxyName, PushResult]:
+        newest = {p: each.with_endpoints(self._newer_endpoints.get(p, {}).values()) for p, each in wanted.items()}
+        results = await asyncio.gather(*(self._push_one(proxy, each) for proxy, each in newest.items()))
+        return dict(zip(newest, results, strict=True))
+
+    async def _push_one(self, proxy: ProxyName, wanted: Snapshot) -> PushResult:
+        if proxy not in self._servers:
+            await self._serve(proxy, wanted)
+            return Absent()
+        return await push(self._servers[proxy], wanted, self._patience)
+
+    async def _roll_back(self) -> None:
+        """Also those proxies that took it: the host runs one revision. Who does not take it back stays in `states`."""
+        for proxy in self._servers.keys() - self._good.keys():
+            await self._servers.pop(proxy).stop()
+        await asyncio.gather(*(push(s, self._good[proxy], self._patience) for proxy, s in self._servers.items()))
+
+    async def _refused(
+        self, staged: Staged, problems: Problems, stage: Literal["preflight", "acknowledgement"]
+    ) -> Refused:
+        await _on_disk(self._generations.abandon, staged)
+        await _on_disk(self._generations.refusals.add, staged.label.revision)
+        return Refused(problems=in_order(problems), stage=stage)
+
+    async def _delivered(self, staged: Staged, results: Mapping[ProxyName, PushResult]) -> Delivered:
+        await _on_disk(self._generations.activate, staged)
+        self._active = staged.label
+        for proxy in self._servers.keys() - results.keys():
+            await self._servers.pop(proxy).stop()
+        self._good = {proxy: server.served for proxy, server in self._servers.items()}
+        if self._newer_endpoints:
+            self._stale.set()
+        acknowledged = tuple(proxy for proxy, result in results.items() if isinstance(result, Acknowledged))
+        self._acknowledged.update((proxy, staged.label.number) for proxy in acknowledged)
+        return Delivered(
+            generation=staged.label,
+            acknowledged=acknowledged,
+            absent=tuple(proxy for proxy in results if proxy not in acknowledged),
+            resources=sum(each.resources for each in results.values() if isinstance(each, Acknowledged)),
+        )
+
+    async def _serve(self, proxy: ProxyName, served: Snapshot) -> None:
+        server = ProxyServer(proxy, self._sockets / f"{proxy}.sock", served)
+        await server.start()
+        self._servers[proxy] = server
+
+    def _push_endpoints(self, proxy: ProxyName, server: ProxyServer, assignments: Iterable[EnvoyResource]) -> int:
+        given = {each.name: each for each in assignments}
+        self._newer_endpoints.setdefault(proxy, {}).update(given)
+        served = server.served.endpoints
+        changed = [each for each in given.values() if each.name in served and served[each.name] != each]
+        push_endpoints(server, changed)
+        if proxy in self._good:
+            self._good[proxy] = self._good[proxy].with_endpoints(changed)
+        return len(changed)
+
+    async def _keep_fallbacks_fresh(self) -> None:
+        """DNS answers come in flocks, so it waits a moment; nobody waits for it."""
+        while True:
+            await self._stale.wait()
+            await asyncio.sleep(self._endpoints_settle.total_seconds())
+            try:
+                await self._rewrite()
+            except DeliveryError as error:
+                log.warning("fallback.stale", reason=str(error), hint=error.hint)
+
+    async def _rewrite(self) -> None:
+        async with self._turn:
+            self._stale.clear()
+            active, good = self._active, dict(self._good)
+        for proxy, each in good.items() if active else ():
+            assert active is not None
+            fallback = await self._render_fallback(each.rendered(proxy), each.assignments())
+            await _on_disk(self._generations.rewrite, active.number, proxy, each.endpoints.values(), fallback)
+
+    def _state(self, proxy: ProxyName, server: ProxyServer) -> ProxyState:
+        last = server.last
+        connected = last is not None and last in server.sessions
+        if connected and last is not None and last.settled and self._active and not self._turn.locked():
+            self._acknowledged[proxy] = self._active.number
+        return ProxyState(
+            proxy=proxy,
+            connected=connected,
+            generation=self._acknowledged.get(proxy),
+            rejections=tuple(last.rejected.values()) if last else (),
+            node=last.node if last else "",
+            envoy_version=last.envoy_version if last else "",
+        )
+
+
+def _problems(results: Mapping[ProxyName, PushResult], wanted: Snapshots, patience: Patience) -> Problems:
+    problems: list[Problem] = []
+    for proxy, result in results.items():
+        match result:
+            case Rejected(rejections=rejections):
+                problems += rejection_problems(rejections, wanted[proxy])
+            case TimedOut(waiting=waiting):
+                seconds = patience.push.total_seconds()
+                message = f"the {proxy} did not acknowledge {waiting} within {seconds:g} s"
+                hint = f"is its Envoy alive? see its log, and `meshd status` for the state of {proxy}"
+                problems.append(Problem(code="E-ENVOY-TIMEOUT", at=NOWHERE, message=message, hint=hint))
+            case Acknowledged() | Absent():
+                pass
+            case _:
+                assert_never(result)
+    return tuple(problems)
+
+
+async def _on_disk(work: Callable[_P, _R], *given: _P.args, **_none: _P.kwargs) -> _R:
+    try:
+        return await asyncio.to_thread(work, *given, **_none)
+    except OSError as error:
+        raise DeliveryError(f"{error.filename}: {error.strerror}", "is the disk full, or not writable?") from error
