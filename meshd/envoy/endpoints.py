@@ -32,7 +32,11 @@ class _Place(NamedTuple):
 
 
 def assignments(plan: ProxyPlan, addresses: Mapping[DnsName, tuple[str, ...]], memo: Memo) -> tuple[EnvoyResource, ...]:
-    """A name without an answer has no endpoints. An assignment is rendered again only if its own answers changed."""
+    """A name without an answer has no endpoints. An assignment is rendered again only if its own answers changed.
+
+    DNS changes make passes of their own, without `render`: give them a memory of their own, or the turn of the one
+    forgets what the other remembered.
+    """
     names = memo.recall(_names, plan.endpoints)
     # The memory goes by identity, and only strings by value: the resolver hands out equal tuples, not the same.
     answers = {name: " ".join(found) for name, found in addresses.items()}

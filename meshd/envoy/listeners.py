@@ -28,16 +28,28 @@ def listeners(plan_listeners: tuple[Listener, ...], memo: Memo) -> tuple[EnvoyRe
 
 
 def listener(plan: Listener) -> EnvoyResource:
-    inspectors = _inspectors(plan)
+    inspectors, rest = _inspectors(plan), _rest(plan)
     message = listener_pb2.Listener(
         name=plan.name,
         address=bind_address(plan.bind),
-        filter_chains=[_filter_chain(chain, plan) for chain in plan.chains],
+        filter_chains=[_filter_chain(chain, plan) for chain in plan.chains if chain is not rest],
+        default_filter_chain=rest and _filter_chain(rest, plan),
         listener_filters=inspectors,
         # Given up waiting, an inspector would send the connection down the wrong chain.
         listener_filters_timeout=duration(timedelta()) if inspectors else None,
     )
     return resource(LISTENER, plan.name, serialised(message), plan.origin)
+
+
+def _rest(plan: Listener) -> TcpChain | None:
+    """The chain that takes what no other of several takes.
+
+    As the default chain: among the others a chain without conditions is not found again once Envoy has gone down the
+    branch of `raw_buffer`, where the HTTP chain is (measured: it closes the connection).
+    """
+    if len(plan.chains) == 1:
+        return None
+    return next((chain for chain in plan.chains if isinstance(chain, TcpChain) and not chain.server_names), None)
 
 
 def _inspectors(plan: Listener) -> list[components.ListenerFilter]:
@@ -55,8 +67,7 @@ def _chosen_by_sni(plan: Listener) -> bool:
 
 
 def _http_beside_plain_tcp(plan: Listener) -> bool:
-    plain_tcp = any(isinstance(chain, TcpChain) and not chain.server_names for chain in plan.chains)
-    return plain_tcp and any(isinstance(chain, HttpChain) for chain in plan.chains)
+    return _rest(plan) is not None and any(isinstance(chain, HttpChain) for chain in plan.chains)
 
 
 def _inspector(name: str, settings: Message) -> components.ListenerFilter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from envoy.config.route.v3 import route_components_pb2 as route
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_config_pb2 import (
@@ -31,6 +33,9 @@ def retry_policy(policy: RetryPolicy) -> route.RetryPolicy:
         # One host of many may be all that is left to try: look a few times, then take what comes.
         host_selection_retry_max_attempts=5,
         retriable_status_codes=policy.retriable_status_codes,
-        retry_back_off=policy.base_interval
-        and route.RetryPolicy.RetryBackOff(base_interval=duration(policy.base_interval)),
+        retry_back_off=_back_off(policy.base_interval),
     )
+
+
+def _back_off(base: timedelta | None) -> route.RetryPolicy.RetryBackOff | None:
+    return None if base is None else route.RetryPolicy.RetryBackOff(base_interval=duration(base))

@@ -35,7 +35,8 @@ def test_chains_by_server_name_wait_for_the_client_hello_for_ever():
     assert inspectors_of(shown) == ["tls_inspector"]
     assert shown["listener_filters_timeout"] == "0s"
     assert shown["filter_chains"][0]["filter_chain_match"] == {"server_names": ["a.shop"]}
-    assert "filter_chain_match" not in shown["filter_chains"][1]
+    assert [chain["name"] for chain in shown["filter_chains"]] == ["tls"]
+    assert shown["default_filter_chain"]["name"] == "tcp"
 
 
 def test_http_beside_plain_tcp_is_told_apart_by_what_the_client_says():

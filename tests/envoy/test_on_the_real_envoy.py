@@ -19,10 +19,24 @@ from meshd.envoy.routes import with_parts
 from meshd.envoy.static_resources import static_resources
 from meshd.envoy.trial import single_routes, trial
 from meshd.memo import Memo
-from meshd.plan import Abort, Cors, HeaderEdits, ProxyPlan, Redirect, Respond, Route, RouteMatch, TcpChain, UpstreamHttp
+from meshd.plan import (
+    Abort,
+    ClientCertificate,
+    Cors,
+    HeaderEdits,
+    ProxyPlan,
+    Redirect,
+    Respond,
+    Route,
+    RouteMatch,
+    TcpChain,
+    UpstreamHttp,
+    UpstreamTls,
+)
 from tests.envoy.conftest import Judge
 from tests.envoy.plans import (
     ANSWERS,
+    Certificates,
     a_cluster,
     a_forward,
     a_listener,
@@ -225,6 +239,43 @@ def test_a_listener_that_keeps_no_timeout_header_ignores_it(
 
     assert answer.status == 200
     assert TIMEOUT_HEADER not in answer.seen
+
+
+def test_tls_is_opened_verified_and_refused(
+    envoy_binary: Path, settings: BootstrapSettings, tls_backend: int, certificates: Certificates
+):
+    port = a_free_port()
+    pair = ClientCertificate(certificate_chain=certificates.certificate, private_key=certificates.key)
+    tls = UpstreamTls(sni=None, ca_certificates=certificates.certificate, san_from_host=True, client_certificate=pair)
+    plan = a_running_plan(port, tls_backend)
+    secured = replace(plan, clusters=(a_cluster(http=UpstreamHttp(), tls=tls),))
+    everywhere = replace(a_virtual_host("*"), domains=("*",))
+
+    with running(envoy_binary, the_fallback(replace(secured, route_tables=(a_table(everywhere),)), settings), settings):
+        trusted = ask(port, host="localhost")
+        other_name = ask(port, host="elsewhere")
+        wrong_names = admin(settings, "/stats?filter=fail_verify_san")
+
+    assert trusted.status == 200
+    assert other_name.status == 503
+    assert wrong_names.startswith("cluster.reviews.ssl.fail_verify_san: ")
+    assert int(wrong_names.split(": ")[1]) > 0
+
+
+def test_http_and_plain_tcp_share_a_port(envoy_binary: Path, settings: BootstrapSettings, backend: int):
+    port = a_free_port()
+    plan = a_running_plan(port, backend)
+    bytes_to_backend = TcpChain(destinations=(to("reviews"),), stat_prefix="tcp")
+    shared = replace(plan.listeners[0], chains=(*plan.listeners[0].chains, bytes_to_backend))
+
+    with running(envoy_binary, the_fallback(replace(plan, listeners=(shared,)), settings), settings):
+        routed = ask(port, "/tea", host="shop")
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(b"hello there you\r\n")
+            passed_on = raw.recv(1000)
+
+    assert routed.status == 418
+    assert b"Bad request" in passed_on
 
 
 def test_an_envoy_comes_up_and_says_what_it_waits_for_while_meshd_is_away(
