@@ -108,7 +108,13 @@ def errors(problems: Iterable[Problem]) -> Problems:
 
 def in_order(problems: Iterable[Problem]) -> Problems:
     """By file, line and column, then code; each problem once."""
-    return tuple(sorted(set(problems), key=lambda p: (p.at.file, p.at.line, p.at.column, p.code, p.message)))
+    return tuple(sorted(set(problems), key=_place))
+
+
+def _place(problem: Problem) -> tuple[object, ...]:
+    """Total: problems of one place would otherwise come in the order of a set, another in each process."""
+    at = problem.at
+    return (at.file, at.line, at.column, problem.code, at.path, problem.message, problem.hint)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

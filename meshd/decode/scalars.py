@@ -41,6 +41,14 @@ _FALSE: Final = frozenset({"n", "no", "off", "false"})
 _MOST_DIGITS: Final = 20
 
 
+_WORDS: Final = {
+    "ambiguous": "a single value",
+    "boolean": "a boolean",
+    "integer": "a number",
+    "number": "a decimal number",
+}
+
+
 def reading(text: str) -> str:
     """How a plain scalar is read: null, boolean, integer, number, text or ambiguous."""
     match = _READING.fullmatch(text)
@@ -52,7 +60,7 @@ def describe(node: Node) -> str:
     if type(node) is not Scalar:
         return "a mapping" if type(node) is Mapping else "a list"
     kind = reading(node.text) if node.plain else "text"
-    return {"boolean": "a boolean", "integer": "a number", "number": "a decimal number"}.get(kind, kind)
+    return _WORDS.get(kind, kind)
 
 
 # --- text -----------------------------------------------------------------------------------------------------
