@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from meshd.resolve.clock import Clock
 
 _PENANCE = timedelta(seconds=30)
+_LIVELY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +26,21 @@ class Nameservers:
         self._servers = tuple(nameserver(text) for text in servers)
         self._clock = clock
         self._silent_until: dict[Nameserver, datetime] = {}
+        self._answered_at: dict[Nameserver, datetime] = {}
 
     def in_order(self) -> tuple[Nameserver, ...]:
         now = self._clock.now()
         return tuple(sorted(self._servers, key=lambda server: self._silent_until.get(server, now) > now))
 
     def was_silent(self, server: Nameserver) -> None:
-        self._silent_until[server] = self._clock.now() + _PENANCE
+        """One query had no answer. If others had, not the server is dead but the name."""
+        now = self._clock.now()
+        heard = self._answered_at.get(server)
+        if heard is None or now - heard > _LIVELY:
+            self._silent_until[server] = now + _PENANCE
 
     def answered(self, server: Nameserver) -> None:
+        self._answered_at[server] = self._clock.now()
         self._silent_until.pop(server, None)
 
 

@@ -16,7 +16,8 @@ class ResolverSettings:
     """`nameservers` (`10.0.0.2`, `10.0.0.2:5353`, `[fd00::2]:53`) replace those of `resolv_conf`.
 
     An answer is looked up again after its TTL, but within `floor` and `ceiling`; a failure after `retry_first`,
-    then twice that, up to `retry_ceiling`. Every nameserver is given the first of `timeouts`, then each the next.
+    then twice that, up to `retry_ceiling`. Every nameserver is given the first of `timeouts`, which is
+    short lest dead names hold up others, then each the next.
     """
 
     nameservers: tuple[str, ...] = ()
@@ -28,7 +29,7 @@ class ResolverSettings:
     ceiling: timedelta = timedelta(minutes=5)
     retry_first: timedelta = timedelta(seconds=1)
     retry_ceiling: timedelta = timedelta(seconds=60)
-    timeouts: tuple[timedelta, ...] = (timedelta(seconds=1), timedelta(seconds=2))
+    timeouts: tuple[timedelta, ...] = (timedelta(milliseconds=300), timedelta(seconds=1), timedelta(seconds=2))
     queries: int = 400
     patient_queries: int = 100
 

@@ -8,9 +8,9 @@ import pytest
 
 from meshd.names import DnsName
 from meshd.resolve.local import LocalFile, hosts, nameservers
-from meshd.resolve.nameservers import Nameserver, nameserver
+from meshd.resolve.nameservers import Nameserver, Nameservers, nameserver
 from meshd.resolve.settings import families_of_this_host
-from tests.resolve.house import a_house, on_a_loop
+from tests.resolve.house import FakeClock, a_house, on_a_loop
 
 UPKEEP = timedelta(seconds=5)
 
@@ -91,6 +91,23 @@ async def test_names_that_failed_are_looked_up_at_once_with_new_nameservers(tmp_
         await house.until(lambda: entry.failures == 2)
 
         assert house.answer("db.shop").error == "Timeout"
+
+
+def test_a_nameserver_that_answers_others_keeps_its_place_when_one_name_has_no_answer():
+    clock = FakeClock()
+    servers = Nameservers(("10.0.0.2", "10.0.0.3"), clock)
+    first, second = servers.in_order()
+    servers.answered(first)
+
+    servers.was_silent(first)
+    assert servers.in_order() == (first, second)
+
+    clock.advance(timedelta(seconds=6))
+    servers.was_silent(first)
+    assert servers.in_order() == (second, first)
+
+    clock.advance(timedelta(seconds=31))
+    assert servers.in_order() == (first, second)
 
 
 def test_a_hosts_file_is_read_as_libc_does(tmp_path):
