@@ -13,7 +13,7 @@ from meshd.decode import format_duration
 from meshd.fields import is_ip
 
 _REMOTE: Final = frozenset({"ssh", "https", "http", "git"})
-_SCP_LIKE: Final = re.compile(r"(?:(?P<user>[^@/]+)@)?(?P<host>[^:/@]+):(?P<path>.+)")
+_SCP_LIKE: Final = re.compile(r"(?:(?P<user>[^@/]+)@)?(?P<host>[^-:/@][^:/@]*):(?P<path>[^:].*)")
 _IN_A_BRANCH: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
 _IP_AND_PORT: Final = re.compile(r"(?:\[(?P<six>[^]]+)]|(?P<four>[^:]+)):(?P<port>[0-9]{1,5})")
 _LONGEST_RUNTIME_DIRECTORY: Final = 80
