@@ -21,19 +21,19 @@ class Domains:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """How the hosts of one table are called. `shared` by all ports: a Host without port then means port 80."""
+    """How the hosts of one table are called. `port` None: it is for all ports, and a Host says which it means."""
 
     client: Namespace
     suffix: str
-    shared: bool
+    port: int | None
 
 
-def naming(client: Namespace, suffix: str, shared: bool) -> Naming:  # noqa: FBT001 - to be recalled
-    return Naming(client=client, suffix=suffix, shared=shared)
+def naming(client: Namespace, suffix: str, port: int | None) -> Naming:
+    return Naming(client=client, suffix=suffix, port=port)
 
 
 def domains(host: ServiceHost, addresses: tuple[str, ...], port: int, how: Naming) -> Domains:
-    written = port if how.shared else None
+    written = port if how.port is None else None
     full = [_literal(host)] if is_ip(host) else [host, f"{host}."]
     other = [*_short_forms(host, how), *_literals(addresses)]
     return Domains(full=tuple(_with_port(full, written)), other=tuple(_with_port(other, written)))

@@ -1,4 +1,7 @@
-"""Who am I: the WorkloadEntries that name this VM -> what the compiler needs to know of it (design, "Who am I")."""
+"""Who am I: the WorkloadEntries that name this VM -> what the compiler needs to know of it (design, "Who am I").
+
+The settings of the mesh are part of the answer: nearly all that depends on the one depends on the other.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,25 @@ from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
 from meshd.names import HostName, Locality, Namespace
 from meshd.problems import NOWHERE, Problem, nearest
+from meshd.registry.settings import MeshSettings
 from meshd.registry.workloads import HOST_ANNOTATION, identity, labels_of, locality_of
 from meshd.resources.workload_entry import WorkloadEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """This VM: as a client of services, and where it stands."""
+    """This VM: as a client of services, where it stands, and the mesh's settings."""
 
     name: HostName
     client: Client
     locality: Locality
+    settings: MeshSettings
 
 
 def host_of(mesh: Mesh, name: HostName, memo: Memo) -> Host | None:
     """The same object on the next pass while the entries that name the host are the same."""
     entries = mesh.workloads.get(name)
-    return memo.recall(_host, name, *entries) if entries else None
+    return memo.recall(_host, name, mesh.settings, *entries) if entries else None
 
 
 def unknown(mesh: Mesh, name: HostName) -> Problem:
@@ -34,8 +39,8 @@ def unknown(mesh: Mesh, name: HostName) -> Problem:
     return Problem(code="E-HOST-UNKNOWN", at=NOWHERE, message=f"no WorkloadEntry names host {name!r}", hint=hint)
 
 
-def _host(name: HostName, *entries: WorkloadEntry) -> Host:
+def _host(name: HostName, settings: MeshSettings, *entries: WorkloadEntry) -> Host:
     entry = identity(entries)
     labels = labels_of(entry)
     client = Client(namespace=Namespace(entry.metadata.namespace), labels=labels)
-    return Host(name=name, client=client, locality=locality_of(entry.workload, labels))
+    return Host(name=name, client=client, locality=locality_of(entry.workload, labels), settings=settings)

@@ -20,16 +20,18 @@ class HostTable(Generic[T]):
         self._table = table
         self._lengths = sorted({len(host) - 1 for host in table if is_wildcard(host)}, reverse=True)
 
-    def covering(self, host: ServiceHost) -> Iterator[T]:
+    def covering(self, host: ServiceHost) -> tuple[T, ...]:
         """The entries whose host covers `host`, the most specific first."""
         exact = self._table.get(host)
-        if exact is not None:
-            yield exact
+        found = () if exact is None else (exact,)
+        return (*found, *self._wildcards(host)) if self._lengths else found
+
+    def most_specific(self, host: ServiceHost) -> T | None:
+        return next(iter(self.covering(host)), None)
+
+    def _wildcards(self, host: ServiceHost) -> Iterator[T]:
         text = host.removeprefix("*")
         for length in self._lengths:
             wildcard = ServiceHost("*" + text[len(text) - length :])
             if length <= len(text) and wildcard != host and wildcard in self._table:
                 yield self._table[wildcard]
-
-    def most_specific(self, host: ServiceHost) -> T | None:
-        return next(self.covering(host), None) if self._lengths else self._table.get(host)

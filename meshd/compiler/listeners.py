@@ -51,7 +51,7 @@ def listeners(
     for entry, port in named:
         yield _named(view, entry, port)
     if http_proxy_port and http_proxy_port not in taken:
-        place = _socket(_LOOPBACK, http_proxy_port, view.settings.origin)
+        place = _socket(_LOOPBACK, http_proxy_port, view.host.settings.origin)
         yield _http(view, everything, place, "http_proxy", absolute_urls=True)
     for entry in egress:
         if entry.port is None:

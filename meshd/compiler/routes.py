@@ -34,12 +34,10 @@ class Routes:
     problems: Problems = ()
 
 
-def routes(
-    virtual_service: VirtualService, host: Host, settings: MeshSettings, port: int, *upstreams: Upstream
-) -> Routes:
+def routes(virtual_service: VirtualService, host: Host, port: int, *upstreams: Upstream) -> Routes:
     """`upstreams`: what the destinations mean to this host. What no route matches is answered 404 (V-26)."""
-    destinations = Destinations(virtual_service, settings.domain_suffix, port, upstreams)
-    place = _Place(virtual_service.gateways, host, settings, port, destinations)
+    destinations = Destinations(virtual_service, host.settings.domain_suffix, port, upstreams)
+    place = _Place(virtual_service.gateways, host, port, destinations)
     found = tuple(_until_catch_all(_all(virtual_service.http, place)))
     return Routes(routes=found, origin=virtual_service.origin, problems=tuple(place.problems))
 
@@ -55,12 +53,10 @@ class _Place:
 
     __slots__ = ("_client", "_destinations", "_gateways", "_port", "_settings", "problems")
 
-    def __init__(
-        self, gateways: tuple[str, ...], host: Host, settings: MeshSettings, port: int, destinations: Destinations
-    ) -> None:
+    def __init__(self, gateways: tuple[str, ...], host: Host, port: int, destinations: Destinations) -> None:
         self._gateways = gateways
         self._client = host.client
-        self._settings = settings
+        self._settings = host.settings
         self._port = port
         self._destinations = destinations
         self.problems: list[Problem] = []

@@ -35,9 +35,6 @@ class Upstream:
     dns_names: frozenset[DnsName]
     policies: dict[ClusterName, Policy]
 
-    def http_ports(self) -> Iterator[Port]:
-        return (port for port in self.service.ports if port.family == "http")
-
     def policy(self, port: Port) -> Policy:
         """What the service's own cluster of a port follows, whatever subsets there are."""
         return self.policies[cluster_name(self.service.host, port.number)]
@@ -48,25 +45,25 @@ def is_callable(service: Service) -> bool:
     return service.resolution != "NONE"
 
 
-def upstream(service: Service, host: Host, settings: MeshSettings, *rules: MergedRule) -> Upstream:
+def upstream(service: Service, host: Host, *rules: MergedRule) -> Upstream:
     """`rules`: all whose host covers the service's; which of them is in force here, is found out."""
-    rule = _in_force(service, host, settings, rules)
+    rule = _in_force(service, host, rules)
     parts = [_Part(service, rule, port, subset) for port, subset in _parts(service, rule)]
-    found = tuple(_endpoints(part, host, settings) for part in parts)
+    found = tuple(_endpoints(part, host) for part in parts)
     return Upstream(
         service=service,
-        clusters=tuple(_cluster(part, settings) for part in parts),
+        clusters=tuple(_cluster(part, host.settings) for part in parts),
         endpoints=found,
         dns_names=frozenset(_dns_names(found)),
         policies={part.name: part.policy for part in parts},
     )
 
 
-def _in_force(service: Service, host: Host, settings: MeshSettings, rules: tuple[MergedRule, ...]) -> MergedRule | None:
+def _in_force(service: Service, host: Host, rules: tuple[MergedRule, ...]) -> MergedRule | None:
     by_host: dict[ServiceHost, tuple[MergedRule, ...]] = {}
     for rule in rules:
         by_host[rule.host] = (*by_host.get(rule.host, ()), rule)
-    return rule_for(Mesh(settings=settings, destination_rules=by_host), service, host.client) if rules else None
+    return rule_for(Mesh(settings=host.settings, destination_rules=by_host), service, host.client) if rules else None
 
 
 def _parts(service: Service, rule: MergedRule | None) -> Iterator[tuple[Port, str]]:
@@ -117,10 +114,10 @@ def _cluster(part: _Part, settings: MeshSettings) -> Cluster:
     )
 
 
-def _endpoints(part: _Part, host: Host, settings: MeshSettings) -> ClusterEndpoints:
+def _endpoints(part: _Part, host: Host) -> ClusterEndpoints:
     """Failing over needs somebody who notices failures: without outlier detection all places are equal (D-23)."""
     labels = part.rule.subsets[part.subset].labels if part.rule and part.subset else {}
-    near = host.locality if settings.locality_lb and part.policy.outlier_detection else None
+    near = host.locality if host.settings.locality_lb and part.policy.outlier_detection else None
     return ClusterEndpoints(
         cluster=part.name,
         endpoints=endpoints(part.service, part.port, labels, near),

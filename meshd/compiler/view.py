@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from meshd.compiler.destinations import destination_hosts
 from meshd.compiler.host import Host
@@ -23,7 +24,7 @@ from meshd.resources.virtual_service import VirtualService
 class View:
     """Asks for each thing once per pass; what it finds is the same object as in the last pass while its parts are."""
 
-    __slots__ = ("_mesh", "_rules", "_upstreams", "host", "memo", "settings")
+    __slots__ = ("_mesh", "_rules", "_upstreams", "host", "memo")
 
     def __init__(self, mesh: Mesh, host: Host, memo: Memo) -> None:
         self._mesh = mesh
@@ -31,7 +32,6 @@ class View:
         self._upstreams: dict[int, Upstream] = {}
         self.host = host
         self.memo = memo
-        self.settings = mesh.settings
 
     @property
     def upstreams(self) -> Iterable[Upstream]:
@@ -50,16 +50,15 @@ class View:
     def upstream(self, service: Service) -> Upstream:
         found = self._upstreams.get(id(service))
         if found is None:
-            rules = [rule for merged in self._rules.covering(service.host) for rule in merged]
-            found = self.memo.recall(upstream, service, self.host, self.settings, *rules)
+            found = self.memo.recall(upstream, service, self.host, *chain(*self._rules.covering(service.host)))
             self._upstreams[id(service)] = found
         return found
 
     def routes(self, virtual_service: VirtualService, port: int, within: Scope) -> Routes:
-        hosts = self.memo.recall(destination_hosts, virtual_service, self.settings.domain_suffix)
+        hosts = self.memo.recall(destination_hosts, virtual_service, self.host.settings.domain_suffix)
         services = (destination_of(self._mesh, host, within) for host in hosts)
         destinations = [self.upstream(service) for service in services if service]
-        return self.memo.recall(routes, virtual_service, self.host, self.settings, port, *destinations)
+        return self.memo.recall(routes, virtual_service, self.host, port, *destinations)
 
 
 def speaks_http_to_mesh(virtual_service: VirtualService) -> bool:

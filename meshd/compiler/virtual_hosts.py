@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from meshd.compiler.domains import Domains, Naming, domains, naming
+from meshd.compiler.host import Host
 from meshd.compiler.host_table import HostTable
 from meshd.compiler.routes import REASON, Routes, default_routes
 from meshd.compiler.upstream import Upstream, is_callable
@@ -16,8 +17,7 @@ from meshd.mesh.visibility import Scope
 from meshd.names import RouteTableName, ServiceHost
 from meshd.plan import Respond, Route, RouteMatch, RouteTable, VirtualHost
 from meshd.problems import Problems
-from meshd.registry.service import Port, Service
-from meshd.registry.settings import MeshSettings
+from meshd.registry.service import Port
 from meshd.resources.virtual_service import VirtualService
 
 _UNKNOWN: Final = Respond(status=502, headers=((REASON, "host is not in the registry"),))
@@ -64,57 +64,53 @@ class _Entries:
     __slots__ = ("_naming", "_port", "_rules", "_view", "_within")
 
     def __init__(self, view: View, within: Scope, port: int | None) -> None:
-        suffix = view.settings.domain_suffix
+        host = view.host
         self._view = view
         self._within = within
         self._port = port
         self._rules = {host: each for host, each in within.virtual_services.items() if speaks_http_to_mesh(each)}
-        self._naming = view.memo.recall(naming, view.host.client.namespace, suffix, port is None)
+        self._naming = view.memo.recall(naming, host.client.namespace, host.settings.domain_suffix, port)
 
     def all(self) -> Iterator[Entry]:
-        rules = HostTable(self._rules)
+        view, rules = self._view, HostTable(self._rules)
         beside: dict[int, set[int]] = {}
         for service in self._within.services.values():
             rule = rules.most_specific(service.host)
             if rule is None:
-                yield from self._plain(service)
+                yield from view.memo.recall(_plain, view.upstream(service), view.host, self._naming)
             else:
-                beside.setdefault(id(rule), set()).update(port.number for port in service.ports if _is_http(port))
-                yield from (self._ruled(service.host, service.addresses, port, rule) for port in self._ports(service))
+                ports = {port.number for port in service.ports if _is_http(port)}
+                beside.setdefault(id(rule), set()).update(ports)
+                yield from self._ruled(service.host, service.addresses, rule, ports)
         for host, rule in self._rules.items():
             if host not in self._within.services:
                 # On the ports of the services that the rule has beside this host; without any, on port 80.
-                yield from (self._ruled(host, (), port, rule) for port in self._here(beside.get(id(rule), {80})))
+                yield from self._ruled(host, (), rule, beside.get(id(rule)) or {80})
 
-    def _plain(self, service: Service) -> Iterator[Entry]:
-        upstream = self._view.upstream(service)
-        if is_callable(service):
-            for port in service.ports:
-                if _is_http(port) and self._port in {None, port.number}:
-                    yield self._view.memo.recall(_plain, upstream, port, self._naming, self._view.settings)
-
-    def _ports(self, service: Service) -> list[int]:
-        self._view.upstream(service)
-        return self._here(port.number for port in service.ports if _is_http(port))
-
-    def _here(self, ports: Iterable[int]) -> list[int]:
-        return [port for port in sorted(ports) if self._port in {None, port}]
-
-    def _ruled(self, host: ServiceHost, addresses: tuple[str, ...], port: int, rule: VirtualService) -> Entry:
-        routes = self._view.routes(rule, port, self._within)
-        return self._view.memo.recall(_ruled, host, addresses, port, self._naming, routes)
+    def _ruled(
+        self, host: ServiceHost, addresses: tuple[str, ...], rule: VirtualService, ports: set[int]
+    ) -> Iterator[Entry]:
+        for port in sorted(ports):
+            if self._port in {None, port}:
+                routes = self._view.routes(rule, port, self._within)
+                yield self._view.memo.recall(_ruled, host, addresses, port, self._naming, routes)
 
 
 def _is_http(port: Port) -> bool:
     return port.family == "http"
 
 
-def _plain(upstream: Upstream, port: Port, how: Naming, settings: MeshSettings) -> Entry:
+def _plain(upstream: Upstream, host: Host, how: Naming) -> tuple[Entry, ...]:
+    """The ports of a service that no VirtualService speaks of."""
     service = upstream.service
-    names = domains(service.host, service.addresses, port.number, how)
-    return _entry(
-        service.host, port.number, names, Routes(routes=default_routes(upstream, port, settings), origin=service.origin)
-    )
+    ports = [port for port in service.ports if _is_http(port) and how.port in {None, port.number}]
+    return tuple(_plain_port(upstream, port, host, how) for port in ports if is_callable(service))
+
+
+def _plain_port(upstream: Upstream, port: Port, host: Host, how: Naming) -> Entry:
+    service = upstream.service
+    routes = Routes(routes=default_routes(upstream, port, host.settings), origin=service.origin)
+    return _entry(service.host, port.number, domains(service.host, service.addresses, port.number, how), routes)
 
 
 def _ruled(host: ServiceHost, addresses: tuple[str, ...], port: int, how: Naming, routes: Routes) -> Entry:
