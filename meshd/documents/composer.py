@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import yaml
 
+from meshd.documents.events import AliasEvent, AnyEvent, NodeEvent, ScalarEvent
 from meshd.documents.limits import Limits
 from meshd.documents.nodes import Document, Entries, Mapping, Node, Scalar, Sequence, is_null
 from meshd.problems import Origin, Problem
@@ -22,36 +23,12 @@ _TEXT_PER_NODE: Final = 100
 """A long text costs its reader more than a short one, and an alias can repeat it: so much text counts as a node."""
 
 
-# The stubs say that every part of an event may be absent; of those that come from a text, none of these is.
-class _Mark(Protocol):
-    line: int
-    column: int
-
-
-class _Event(Protocol):
-    start_mark: _Mark
-
-
-class _Alias(_Event, Protocol):
-    anchor: str
-
-
-class _Node(_Event, Protocol):
-    anchor: str | None
-    tag: str | None
-
-
-class _Scalar(_Node, Protocol):
-    value: str
-    implicit: tuple[bool, bool]
-
-
 class _Open:
     """A list or mapping that is still being read; `nodes` of a mapping alternates keys and values."""
 
     __slots__ = ("anchor", "column", "is_mapping", "line", "nodes", "size_before")
 
-    def __init__(self, event: _Node, *, is_mapping: bool, size_before: int) -> None:
+    def __init__(self, event: NodeEvent, *, is_mapping: bool, size_before: int) -> None:
         self.is_mapping = is_mapping
         self.anchor = event.anchor
         self.line = event.start_mark.line + 1
@@ -104,7 +81,7 @@ class Composer:
 
     # --- documents --------------------------------------------------------------------------------------------
 
-    def _document_start(self, event: _Event) -> None:
+    def _document_start(self, event: AnyEvent) -> None:
         self._started += 1
         self._line = event.start_mark.line
         self._root = []
@@ -114,17 +91,17 @@ class Composer:
         if self._started > self.limits.documents:
             self._stop(event, f"more than {self.limits.documents} documents in one file", "split it")
 
-    def _document_end(self, _event: _Event) -> None:
+    def _document_end(self, _event: AnyEvent) -> None:
         (root,) = self._root
         if not is_null(root):
             self.documents.append(Document(self.file, root))
 
-    def _nothing(self, _event: _Event) -> None:
+    def _nothing(self, _event: AnyEvent) -> None:
         """Where the stream starts and ends says nothing."""
 
     # --- nodes ------------------------------------------------------------------------------------------------
 
-    def _scalar(self, event: _Scalar) -> None:
+    def _scalar(self, event: ScalarEvent) -> None:
         mark = event.start_mark
         text = event.value
         scalar = Scalar(text, event.implicit[0] and event.tag is None, mark.line + 1, mark.column + 1)
@@ -136,13 +113,13 @@ class Composer:
             self._anchors[event.anchor] = (scalar, size)
         self._siblings.append(scalar)
 
-    def _mapping_start(self, event: _Node) -> None:
+    def _mapping_start(self, event: NodeEvent) -> None:
         self._open(event, is_mapping=True)
 
-    def _sequence_start(self, event: _Node) -> None:
+    def _sequence_start(self, event: NodeEvent) -> None:
         self._open(event, is_mapping=False)
 
-    def _open(self, event: _Node, *, is_mapping: bool) -> None:
+    def _open(self, event: NodeEvent, *, is_mapping: bool) -> None:
         if event.tag is not None:
             self._check_tag(event, event.tag, "mapping" if is_mapping else "list")
         if event.anchor is not None:  # until it ends, an alias to it would be an alias to its own inside
@@ -154,7 +131,7 @@ class Composer:
         if len(self._stack) > self.limits.depth:
             self._stop(event, f"nested more than {self.limits.depth} deep", "")
 
-    def _collection_end(self, _event: _Event) -> None:
+    def _collection_end(self, _event: AnyEvent) -> None:
         done = self._stack.pop()
         self._siblings = self._stack[-1].nodes if self._stack else self._root
         node = self._mapping(done) if done.is_mapping else Sequence(tuple(done.nodes), done.line, done.column)
@@ -162,7 +139,7 @@ class Composer:
             self._anchors[done.anchor] = (node, self._size - done.size_before)
         self._siblings.append(node)
 
-    def _alias(self, event: _Alias) -> None:
+    def _alias(self, event: AliasEvent) -> None:
         known = self._anchors.get(event.anchor)
         if known is None:
             self._unknown_alias(event)
@@ -171,7 +148,7 @@ class Composer:
         self._grow(size, event)
         self._siblings.append(node)
 
-    def _grow(self, size: int, event: _Event) -> None:
+    def _grow(self, size: int, event: AnyEvent) -> None:
         self._size += size
         if self._size > self.limits.nodes:
             self._stop(event, f"more than {self.limits.nodes} values once aliases are expanded", "split the file")
@@ -231,12 +208,12 @@ class Composer:
 
     # --- problems ---------------------------------------------------------------------------------------------
 
-    def _check_tag(self, event: _Node, tag: str, kind: str) -> None:
+    def _check_tag(self, event: NodeEvent, tag: str, kind: str) -> None:
         if tag not in _TAGS[kind]:
             short = tag.replace("tag:yaml.org,2002:", "!!", 1)
             self._report("E-TYPE", self._at(event), f"the tag {short!r} is not supported", "remove it")
 
-    def _unknown_alias(self, event: _Alias) -> None:
+    def _unknown_alias(self, event: AliasEvent) -> None:
         if event.anchor in self._earlier_anchors:
             hint = "an alias reaches no further than its own document"
         elif any(event.anchor == around.anchor for around in self._stack):
@@ -248,7 +225,7 @@ class Composer:
         # Most probably meant as text; and the rest of the document is then worth a look as well.
         self._siblings.append(Scalar(f"*{event.anchor}", False, event.start_mark.line + 1, event.start_mark.column + 1))
 
-    def _stop(self, event: _Event, message: str, hint: str) -> None:
+    def _stop(self, event: AnyEvent, message: str, hint: str) -> None:
         if not self.stopped:
             self.stopped = True
             self._report("E-LIMIT", self._at(event), message, hint)
@@ -259,7 +236,7 @@ class Composer:
     def _place(self, node: Node, path: str) -> Origin:
         return Origin(self.file, node.line, node.column, path)
 
-    def _at(self, event: _Event) -> Origin:
+    def _at(self, event: AnyEvent) -> Origin:
         return Origin(self.file, event.start_mark.line + 1, event.start_mark.column + 1, self._path())
 
     def _path(self) -> str:
