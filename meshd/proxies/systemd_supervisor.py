@@ -46,6 +46,8 @@ class SystemdSupervisor:
 
     async def ensure(self, paths: ProxyPaths, bootstrap: bytes, /) -> None:
         async with self._one_at_a_time:
+            if paths.proxy in self._seen:
+                await self._look_again(paths.proxy)
             event = await asyncio.to_thread(self._ensure, paths, bootstrap)
             state = await asyncio.to_thread(look, paths)
             self._seen[paths.proxy] = (paths, state)

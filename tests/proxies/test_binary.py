@@ -87,13 +87,25 @@ def test_the_real_binary_tells_its_versions(envoy_binary: Path) -> None:
     assert binary.hot_restart_version(envoy_binary).startswith("11.")
 
 
+def test_a_replaced_binary_is_asked_again(tmp_path: Path) -> None:
+    envoy = tmp_path / "envoy"
+    for number in ("1.40.0", "1.40.1-rc"):
+        envoy.unlink(missing_ok=True)
+        envoy.write_bytes(ENVOY % number.encode())
+        envoy.chmod(0o755)
+
+        assert binary.short_version(binary.version(envoy)) == number
+
+
 def test_what_is_no_envoy_is_not_taken_for_one() -> None:
     with pytest.raises(ProxyError, match="does not say which Envoy"):
         binary.version(Path("/bin/echo"))
     with pytest.raises(ProxyError, match="failed"):
         binary.version(Path("/bin/false"))
-    with pytest.raises(ProxyError, match="does not start"):
+    with pytest.raises(ProxyError, match="No such file"):
         binary.version(Path("/no/envoy"))
+    with pytest.raises(ProxyError, match="does not start"):
+        binary.version(Path("/etc/passwd"))
 
 
 def test_envoy_is_installed_into_a_directory_of_its_own(offline: Path, no_path: Path) -> None:

@@ -360,6 +360,30 @@ def test_a_valid_bootstrap_that_does_not_come_up_is_taken_back(paths: ProxyPaths
     assert envoys(paths) == []
 
 
+def test_a_binary_that_cannot_take_over_is_started_plainly(
+    paths: ProxyPaths, port: int, settings: EnvoySettings, watched: Watched, short_tmp: Path
+) -> None:
+    other = short_tmp / "envoy"
+    other.write_text(f'#!/bin/sh\n[ "$1" = --hot-restart-version ] && echo 99.1 || exec {settings.binary} "$@"\n')
+    other.chmod(0o755)
+
+    async def story() -> None:
+        with listening(paths.xds_socket):
+            first = watched.supervisor()
+            await first.ensure(paths, static_bootstrap(paths, port, "one"))
+            await first.stop(leave_running=True)
+            watched.settings = replace(settings, binary=other)
+            second = watched.supervisor()
+            await second.ensure(paths, static_bootstrap(paths, port, "two"))
+            assert await fetch(port) == "two"
+            await second.stop(leave_running=False)
+
+    asyncio.run(story())
+
+    assert watched.kinds() == ["started", "adopted", "restarted", "stopped"]
+    assert envoys(paths) == []
+
+
 def test_an_envoy_that_does_not_answer_any_more_is_replaced(
     paths: ProxyPaths, port: int, settings: EnvoySettings, watched: Watched
 ) -> None:

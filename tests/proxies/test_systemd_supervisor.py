@@ -22,7 +22,7 @@ from meshd.proxies.stop import stop
 from meshd.proxies.supervisor import Event
 from meshd.proxies.systemd_supervisor import SystemdSupervisor
 
-from .conftest import envoys, fetch, listening, running_pid, static_bootstrap
+from .conftest import envoys, fetch, listening, running_pid, static_bootstrap, until
 
 SYSTEMCTL = """#!{python}
 import os
@@ -154,6 +154,23 @@ def test_what_systemd_did_by_itself_is_told(paths: ProxyPaths, port: int, units:
     stop(paths, timedelta())
 
     assert units.kinds() == ["started", "died", "restarted"]
+
+
+@pytest.mark.envoy
+def test_a_dead_unit_is_started_at_once_and_its_death_told(paths: ProxyPaths, port: int, units: Units) -> None:
+    async def story() -> None:
+        supervisor = units.supervisor()
+        with listening(paths.xds_socket):
+            await supervisor.ensure(paths, static_bootstrap(paths, port, "one"))
+            os.kill(running_pid(paths), signal.SIGKILL)
+            await until(lambda: envoys(paths) == [])
+            await supervisor.ensure(paths, static_bootstrap(paths, port, "one"))
+            assert await fetch(port) == "one"
+
+    asyncio.run(story())
+    stop(paths, timedelta())
+
+    assert units.kinds() == ["started", "died", "started"]
 
 
 @pytest.mark.envoy
