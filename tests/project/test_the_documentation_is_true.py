@@ -87,6 +87,13 @@ def test_every_field_of_a_kind_is_documented(kind):
     assert [name for name in names if name not in section] == []
 
 
+def test_every_problem_code_is_documented_and_no_other():
+    sources = "".join(path.read_text() for path in TOP.glob("meshd/**/*.py"))
+    documented = set(re.findall(r"^\| `([EWN]-[A-Z0-9-]+)` \|", (TOP / "docs/problems.md").read_text(), re.MULTILINE))
+
+    assert documented == set(re.findall(r'"([EWN]-[A-Z0-9-]+)"', sources))
+
+
 @pytest.mark.parametrize("page", MANUALS, ids=lambda page: page.name)
 def test_a_manual_page_renders_without_a_warning(page):
     done = subprocess.run(["man", "--warnings", "-l", str(page)], capture_output=True, text=True, check=False)
