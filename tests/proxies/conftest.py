@@ -28,7 +28,7 @@ from meshd.proxies.admin import MODE_KEY
 from meshd.proxies.child_supervisor import Backoff, ChildSupervisor
 from meshd.proxies.launch import EnvoySettings
 from meshd.proxies.paths import ProxyPaths
-from meshd.proxies.record import find
+from meshd.proxies.record import find, forget
 from meshd.proxies.supervisor import Event
 
 FILTERS = "type.googleapis.com/envoy.extensions.filters"
@@ -42,6 +42,7 @@ def paths(short_tmp: Path) -> Iterator[ProxyPaths]:
     paths.fallback.parent.mkdir(parents=True)
     yield paths
     _end_what_is_left(paths)
+    forget(paths)
 
 
 def _end_what_is_left(paths: ProxyPaths) -> None:
