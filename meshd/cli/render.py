@@ -12,6 +12,7 @@ from meshd.cli.exits import NO, WorldFailedError
 from meshd.compiler import Compiled, Reach, compile_plan
 from meshd.compiler.show import plan_yaml
 from meshd.envoy import render
+from meshd.envoy.bootstrap import BootstrapSettings
 from meshd.envoy.endpoints import assignments
 from meshd.envoy.fallback import fallback
 from meshd.envoy.show import to_json, to_yaml
@@ -20,6 +21,7 @@ from meshd.mesh.load import load
 from meshd.names import BlobId, HostName
 from meshd.plan import ProxyPlan
 from meshd.problems import Problems, errors
+from meshd.proxies.paths import ProxyPaths
 from meshd.source.files import DirectorySource
 from meshd.source.revision import SourceError
 
@@ -111,5 +113,13 @@ def shown(plan: ProxyPlan, output: str) -> str | bytes:
     memo = Memo()
     rendered, unresolved = render(plan, memo), assignments(plan, {}, memo)
     if output == "fallback":
-        return fallback(rendered, unresolved)
+        return fallback(rendered, unresolved, at_default_paths(plan))
     return {"yaml": to_yaml, "json": to_json}[output](rendered, unresolved)
+
+
+def at_default_paths(plan: ProxyPlan) -> BootstrapSettings:
+    """The process as the packaged unit starts it, so that the bytes are the same on every machine."""
+    paths = ProxyPaths(proxy=plan.proxy, state=Path("/var/lib/meshd"), runtime=Path("/run/meshd"))
+    return BootstrapSettings(
+        proxy=plan.proxy, host=plan.host, xds_socket=str(paths.xds_socket), admin_socket=str(paths.admin_socket)
+    )

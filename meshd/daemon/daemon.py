@@ -21,6 +21,7 @@ from meshd.daemon.passes import Passes
 from meshd.daemon.rooms import Rooms
 from meshd.daemon.status import told
 from meshd.daemon.triggers import Trigger
+from meshd.deliver.error import DeliveryError
 from meshd.problems import errors
 from meshd.proxies.error import ProxyError
 from meshd.reconcile import Outcome, Rejection, reconcile
@@ -78,14 +79,16 @@ class Daemon:
     # --- passes ---
 
     async def _pass(self, pulled: frozenset[Trigger]) -> bool:
-        if pulled & {"endpoints"}:
+        if "endpoints" in pulled:
             await self.rooms.push_endpoints()
         if not pulled - {"endpoints", "proxy"}:
+            self.observed.assess(await self.rooms.proxy_states())
             return True
         await self._adopt_config()
         if "sync" in pulled:
             self.rooms.forget_refusals()
         self.observed.begin()
+        await self.rooms.notice_pushes()
         good = await self._reconcile()
         self.observed.assess(await self.rooms.proxy_states())
         self._tell_ready()
@@ -98,7 +101,12 @@ class Daemon:
         except SourceError as error:
             self.observed.fetch_failed(error)
             return False
-        _log(outcome, self.observed.reconciled(outcome), time.monotonic() - began)
+        except DeliveryError as error:
+            self.observed.delivery_failed(error)
+            return False
+        milliseconds = round((time.monotonic() - began) * 1000)
+        await self.rooms.remember(outcome)
+        _log(outcome, self.observed.reconciled(outcome), milliseconds)
         return await self._keep_proxies()
 
     async def _keep_proxies(self) -> bool:
@@ -184,7 +192,7 @@ async def _beside(work: Callable[[], object]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _log(outcome: Outcome, rejected: tuple[Rejection, ...], seconds: float) -> None:
+def _log(outcome: Outcome, rejected: tuple[Rejection, ...], milliseconds: int) -> None:
     """Only what a pass changed, or refused for the first time."""
     if outcome.delivered is not None:
         log.info(
@@ -192,7 +200,7 @@ def _log(outcome: Outcome, rejected: tuple[Rejection, ...], seconds: float) -> N
             revision=outcome.accepted,
             generation=outcome.delivered.generation,
             sent=outcome.delivered.sent,
-            milliseconds=round(seconds * 1000),
+            milliseconds=milliseconds,
         )
     for rejection in rejected:
         for problem in errors(rejection.problems):

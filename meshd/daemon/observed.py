@@ -12,6 +12,7 @@ from meshd import __version__
 from meshd.control import Json, Reply
 from meshd.daemon.conditions import Condition, Conditions
 from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, status, told
+from meshd.deliver.error import DeliveryError
 from meshd.names import RevisionId
 from meshd.problems import Problems, errors
 from meshd.proxies.error import ProxyError
@@ -40,7 +41,7 @@ class Observed:
         self._host = host
         self._conditions = Conditions(lambda: datetime.now(UTC), _log_condition)
         self._outcome: Outcome | None = None
-        self._failure: SourceError | None = None
+        self._failure: SourceError | DeliveryError | None = None
         self._proxy_error: ProxyError | None = None
         self._conditions.set("SourceVerified", "Unknown", "NotConfigured", "commits are not checked for signatures")
 
@@ -53,6 +54,14 @@ class Observed:
         self._failure = error
         self._conditions.set("FetchFailed", "True", error.reason, "; ".join(filter(None, [str(error), error.hint])))
         self._conditions.set("Reconciling", "True", "ProgressingWithRetry", "the repository could not be read")
+
+    def delivery_failed(self, error: DeliveryError) -> None:
+        """The disk, a socket or the validator failed us: nothing was changed, and it is tried again."""
+        self._failure = error
+        self._conditions.set("FetchFailed", "False", "Succeeded")
+        text = "; ".join(filter(None, [str(error), error.hint]))
+        self._conditions.set("Reconciling", "True", "ProgressingWithRetry", text)
+        log.error("delivery.failed", error=str(error), hint=error.hint)
 
     def reconciled(self, outcome: Outcome) -> tuple[Rejection, ...]:
         """Returns the rejections that are new since the last pass."""
@@ -103,8 +112,10 @@ class Observed:
             self._conditions.set("EndpointsFresh", "True", "Resolved" if self._host.names() else "NoNames")
 
     def _why_nothing_is_active(self) -> tuple[str, str]:
-        if self._failure is not None:
+        if isinstance(self._failure, SourceError):
             return self._failure.reason, str(self._failure)
+        if self._failure is not None:
+            return "DeliveryFailed", str(self._failure)
         if self._outcome is not None and self._outcome.rejected:
             return "RevisionRejected", _rejection_sentence(self._outcome.rejected[0])
         return "NoRevision", "nothing was fetched yet"

@@ -58,7 +58,7 @@ class Passes:
     def pause(self) -> timedelta:
         if not self.failures:
             return self.poll()
-        backoff = FIRST_RETRY * 2 ** min(self.failures - 1, 20) * random.uniform(0.8, 1.2)  # noqa: S311
+        backoff: timedelta = FIRST_RETRY * 2 ** min(self.failures - 1, 20) * random.uniform(0.8, 1.2)  # noqa: S311
         return min(backoff, max(self.poll(), FIRST_RETRY))
 
     async def _one(self, pulled: frozenset[Trigger]) -> None:

@@ -76,11 +76,11 @@ def status(
     problems: Problems,
 ) -> Json:
     """The contract of `status -o json`; keys are stable, more may be added."""
-    told = tuple(conditions)
+    seen = tuple(conditions)
     return {
         "host": host,
         "version": version,
-        "ready": any(condition.type == "Ready" and condition.status == "True" for condition in told),
+        "ready": any(condition.type == "Ready" and condition.status == "True" for condition in seen),
         "suspended": False,
         "revision": {
             "fetched": _commit(revisions.fetched),
@@ -88,7 +88,7 @@ def status(
             "active": _commit(revisions.active),
             "rejected": _commit(revisions.rejected),
         },
-        "conditions": [_condition(condition) for condition in told],
+        "conditions": [_condition(condition) for condition in seen],
         "source": dict(source),
         "proxies": [_proxy(proxy) for proxy in proxies],
         "endpoints": {"names": names, "stale": [_stale(entry) for entry in stale]},
