@@ -132,3 +132,8 @@ spec:
 def broken(routes: str) -> str:
     """Two slips of the kind that review misses: a weight in words, and a field that is nearly one."""
     return f"{routes}    timout: 2s\n".replace("weight: 75", "weight: most")
+
+
+def mended(routes: str) -> str:
+    """What `broken` meant to say, and a larger share for v2."""
+    return f"{routes}    timeout: 2s\n".replace("weight: 75", "weight: 10").replace("weight: 25", "weight: 90")

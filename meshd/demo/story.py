@@ -67,9 +67,9 @@ def steps(world: World) -> tuple[Step, ...]:
             good=False,
         ),
         Step(
-            title="the fix: v2 is good, everybody gets it",
-            files={"routes.yaml": meshes.all_to("v2")},
-            questions=(_shop("v2"), _tester("v2")),
+            title="the fix, and more for v2",
+            files={"routes.yaml": meshes.mended(canary)},
+            questions=(_shop("v1", "v2"), _tester("v3")),
         ),
     )
 
