@@ -122,9 +122,8 @@ def test_an_envoy_that_is_killed_is_started_again_and_gets_everything(shop):
 
 
 def test_without_meshd_a_restarted_envoy_serves_the_fallback_and_is_handed_back(shop, load):
-    os.kill(shop.daemon.pid, signal.SIGKILL)
-    shop.daemon.wait()
-    envoy = next(pid for pid in shop.left())
+    envoy = shop.envoy_pid()
+    shop.kill()
     os.kill(envoy, signal.SIGKILL)
     until(lambda: not shop.left(), what="no process left")
 
