@@ -79,7 +79,7 @@ Outcome = Delivered | Refused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyState:
-    """`generation` is the last one that it acknowledged; node and version are of the Envoy seen last."""
+    """`generation` is the last one that it acknowledged; node, version and what was sent are of the Envoy seen last."""
 
     proxy: ProxyName
     connected: bool
@@ -87,6 +87,7 @@ class ProxyState:
     rejections: tuple[Rejection, ...]
     node: str
     envoy_version: str
+    resources_sent: int
 
 
 class Delivery:
@@ -140,25 +141,23 @@ class Delivery:
         self._servers.clear()
 
     async def deliver(self, target: Target) -> Outcome:
-        """Cancelled in its middle, it leaves the proxies in a consistent step of the way, and the disk as it was."""
+        """Cancelled, it leaves the proxies on a consistent step of the way, and the old generation active.
+
+        What it staged stays on disk until the next start, which forgets it: a thread may be writing it still.
+        """
         async with self._turn:
             self._newer_endpoints.clear()
             wanted = {p: snapshot(each.rendered, each.assignments) for p, each in target.proxies.items()}
             staged, problems = await self._staged_and_judged(target, wanted)
             if problems:
                 return await self._refused(staged, problems, "preflight")
-            try:
-                await _on_disk(self._generations.commit, staged)
-                results = await self._push(wanted)
-                problems = _problems(results, wanted, self._patience)
-                if problems:
-                    await self._roll_back()
-                    return await self._refused(staged, problems, "acknowledgement")
-                return await self._delivered(staged, results)
-            except asyncio.CancelledError:
-                if self._active != staged.label:
-                    self._generations.abandon(staged)
-                raise
+            await _on_disk(self._generations.commit, staged)
+            results = await self._push(wanted)
+            problems = _problems(results, wanted, self._patience)
+            if problems:
+                await self._roll_back()
+                return await self._refused(staged, problems, "acknowledgement")
+            return await self._delivered(staged, results)
 
     def push_endpoints(self, assignments: Mapping[ProxyName, Iterable[EnvoyResource]]) -> int:
         """Sends what differs and waits for nobody; how many differed. The fallbacks on disk follow within seconds."""
@@ -293,6 +292,7 @@ class Delivery:
             rejections=tuple(last.rejected.values()) if last else (),
             node=last.node if last else "",
             envoy_version=last.envoy_version if last else "",
+            resources_sent=last.resources_sent if last else 0,
         )
 
 

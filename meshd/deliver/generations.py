@@ -91,13 +91,11 @@ class Generations:
         )
         self._next += 1
         directory = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self._root))
-        directory.chmod(0o750)
-        resources = {proxy: tuple(stored.snapshot.resources()) for proxy, stored in proxies.items()}
-        packs = self._write_bodies(directory, {r.version: r.body for of in resources.values() for r in of})
-        write_durably(directory / "manifest.json", manifest.written(label, packs, resources))
-        for proxy, stored in proxies.items():
-            _write_proxy(directory / proxy, stored)
-        sync_directory(directory)
+        try:
+            packs = self._fill(directory, label, proxies)
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         return Staged(label=label, directory=directory, packs=packs)
 
     def commit(self, staged: Staged) -> None:
@@ -143,6 +141,18 @@ class Generations:
         snapshots = {p: _snapshot(entries, bodies, directory / p) for p, entries in contents.proxies.items()}
         self._packs = {name: frozenset(pack) for name, pack in packs.items()}
         return StoredGeneration(label=contents.label, snapshots=snapshots)
+
+    def _fill(
+        self, directory: Path, label: Label, proxies: Mapping[ProxyName, StoredProxy]
+    ) -> Mapping[str, frozenset[str]]:
+        directory.chmod(0o750)
+        resources = {proxy: tuple(stored.snapshot.resources()) for proxy, stored in proxies.items()}
+        packs = self._write_bodies(directory, {r.version: r.body for of in resources.values() for r in of})
+        write_durably(directory / "manifest.json", manifest.written(label, packs, resources))
+        for proxy, stored in proxies.items():
+            _write_proxy(directory / proxy, stored)
+        sync_directory(directory)
+        return packs
 
     def _write_bodies(self, directory: Path, bodies: Mapping[str, bytes]) -> dict[str, frozenset[str]]:
         shared = {name: held for name, held in self._packs.items() if not held.isdisjoint(bodies)}

@@ -56,7 +56,7 @@ class Validator:
     def start(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left_over in self._directory.glob("*.pb"):
-            left_over.unlink()
+            _release(left_over)
         self._park()
 
     async def stop(self) -> None:
@@ -141,6 +141,13 @@ async def _feed(pipe: io.FileIO, bootstrap: bytes, gone: Callable[[], bool]) -> 
         left = left[pipe.write(left) or 0 :]
         await asyncio.sleep(_PAUSE)
     pipe.close()
+
+
+def _release(fifo: Path) -> None:
+    """An Envoy whose meshd was killed before it had opened its FIFO waits for a writer for ever: here is one."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    fifo.unlink()
 
 
 def _unread(pipe: io.FileIO) -> int:
