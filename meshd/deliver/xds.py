@@ -83,10 +83,11 @@ class ProxyServer:
             ),
         )
         _refuse_live(self.path)
-        with _private_sibling(self.path) as staging:
-            await self._listen(staging / "s")
-            (staging / "s").chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP)
-            (staging / "s").rename(self.path)
+        try:
+            await self._listen()
+        except (OSError, RuntimeError) as error:
+            self._server = None
+            raise DeliveryError(f"cannot listen on {self.path}: {error}", "is its directory writable?") from error
 
     async def stop(self) -> None:
         """Ends all streams; the Envoys keep what they have and try to come back."""
@@ -110,12 +111,13 @@ class ProxyServer:
         while not condition():
             await self._moved.wait()
 
-    async def _listen(self, path: Path) -> None:
-        try:
-            self._server.add_insecure_port(f"unix:{path}")
+    async def _listen(self) -> None:
+        with _private_sibling(self.path) as directory:
+            staged = directory / "s"
+            self._server.add_insecure_port(f"unix:{staged}")
             await self._server.start()
-        except RuntimeError as error:
-            raise DeliveryError(f"cannot listen on {self.path}: {error}", "is its directory writable?") from error
+            staged.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP)
+            staged.rename(self.path)
 
     async def _converse(self, requests: AsyncIterator[DeltaDiscoveryRequest], context: Any) -> None:  # noqa: ANN401
         session = Session(self.served)
