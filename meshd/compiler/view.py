@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 
 from meshd.compiler.destinations import destination_hosts
 from meshd.compiler.host import Host
-from meshd.compiler.host_table import HostTable
 from meshd.compiler.matches import MESH, is_mesh
 from meshd.compiler.routes import Routes, routes
 from meshd.compiler.upstream import Upstream, upstream
@@ -16,6 +14,7 @@ from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.visibility import Scope, destination_of, scope
 from meshd.names import ServiceHost
+from meshd.registry.host_table import HostTable
 from meshd.registry.service import Service
 from meshd.resources.sidecar import IstioEgressListener
 from meshd.resources.virtual_service import VirtualService
@@ -50,7 +49,8 @@ class View:
     def upstream(self, service: Service) -> Upstream:
         found = self._upstreams.get(id(service))
         if found is None:
-            found = self.memo.recall(upstream, service, self.host, *chain(*self._rules.covering(service.host)))
+            rules = [rule for _, merged in self._rules.covering(service.host) for rule in merged]
+            found = self.memo.recall(upstream, service, self.host, *rules)
             self._upstreams[id(service)] = found
         return found
 

@@ -8,7 +8,6 @@ from typing import Final
 
 from meshd.compiler.domains import Domains, Naming, domains, naming
 from meshd.compiler.host import Host
-from meshd.compiler.host_table import HostTable
 from meshd.compiler.routes import REASON, Routes, default_routes
 from meshd.compiler.upstream import Upstream, is_callable
 from meshd.compiler.view import View, speaks_http_to_mesh
@@ -17,9 +16,11 @@ from meshd.mesh.visibility import Scope
 from meshd.names import RouteTableName, ServiceHost
 from meshd.plan import Respond, Route, RouteMatch, RouteTable, VirtualHost
 from meshd.problems import Problems
+from meshd.registry.host_table import HostTable
 from meshd.registry.service import Port
 from meshd.resources.virtual_service import VirtualService
 
+_NONE: Final = (None, None)
 _UNKNOWN: Final = Respond(status=502, headers=((REASON, "host is not in the registry"),))
 _BLOCK_ALL: Final = VirtualHost(
     name="block_all", domains=("*",), routes=(Route(name="block_all", match=RouteMatch(), action=_UNKNOWN),)
@@ -75,7 +76,7 @@ class _Entries:
         view, rules = self._view, HostTable(self._rules)
         beside: dict[int, set[int]] = {}
         for service in self._within.services.values():
-            rule = rules.most_specific(service.host)
+            _, rule = next(rules.covering(service.host), _NONE)
             if rule is None:
                 yield from view.memo.recall(_plain, view.upstream(service), view.host, self._naming)
             else:

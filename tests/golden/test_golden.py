@@ -1,0 +1,168 @@
+"""The golden cases: a directory each with a mesh, and the plan and the Envoy configuration that come of it.
+
+`README.md` tells the story. `case.yaml`, where it is, says for which host (`host:`, else `web-1`). A bad mesh has
+`problems.txt` instead. `pytest tests/golden --regen` rewrites what is expected; that diff is reviewed like code.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from meshd.compiler import Compiled, Reach, compile_plan
+from meshd.compiler.show import plan_yaml
+from meshd.envoy import assignments, render
+from meshd.envoy.resource import EnvoyResource
+from meshd.envoy.show import to_yaml
+from meshd.envoy.trial import trial
+from meshd.memo import Memo
+from meshd.mesh.load import load
+from meshd.names import BlobId, ClusterName, HostName, ListenerName
+from meshd.plan import ClientCertificate, ProxyPlan, SocketBind, UpstreamTls
+from meshd.problems import Problems, errors
+
+STORIES = sorted(path.parent for path in Path(__file__).parent.glob("*/README.md"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """`compiled` is None for a bad mesh."""
+
+    compiled: Compiled | None
+    problems: Problems
+
+
+def case(story: Path) -> Case:
+    memo = Memo()
+    files = {str(path.relative_to(story)): BlobId(str(path)) for path in sorted(story.glob("mesh/**/*.yaml"))}
+    loaded = load(files, lambda blob: Path(blob).read_bytes(), memo)
+    if loaded.mesh is None:
+        return Case(None, loaded.problems)
+    compiled = compile_plan(loaded.mesh, host(story), Reach(), memo)
+    problems = (*loaded.problems, *compiled.problems)
+    return Case(None if errors(problems) else compiled, problems)
+
+
+def host(story: Path) -> HostName:
+    settings = story / "case.yaml"
+    return HostName(yaml.safe_load(settings.read_text())["host"] if settings.exists() else "web-1")
+
+
+def plans(story: Path) -> tuple[ProxyPlan, ...]:
+    compiled = case(story).compiled
+    return compiled.plans if compiled else ()
+
+
+def envoy_yaml(plan: ProxyPlan) -> str:
+    memo = Memo()
+    return to_yaml(render(plan, memo), assignments(plan, {}, memo))
+
+
+def expected_of(case: Case) -> dict[str, str]:
+    """What must stand in the story's directory, by file name; warnings stand there too."""
+    problems = "".join(f"{problem}\n" for problem in case.problems)
+    texts = {"problems.txt": problems} if problems else {}
+    if case.compiled:
+        texts["plan.yaml"] = "---\n".join(plan_yaml(plan) for plan in case.compiled.plans)
+        texts["envoy.yaml"] = "---\n".join(envoy_yaml(plan) for plan in case.compiled.plans)
+    return texts
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_a_story_comes_out_as_written(story: Path, request: pytest.FixtureRequest):
+    texts = expected_of(case(story))
+
+    if request.config.getoption("--regen"):
+        rewrite(story, texts)
+
+    assert {name: (story / name).read_text() for name in written(story)} == texts
+
+
+def written(story: Path) -> list[str]:
+    return [name for name in ("plan.yaml", "envoy.yaml", "problems.txt") if (story / name).exists()]
+
+
+def rewrite(story: Path, texts: dict[str, str]) -> None:
+    for name in written(story):
+        (story / name).unlink()
+    for name, text in texts.items():
+        (story / name).write_text(text)
+
+
+def test_a_story_is_the_same_whatever_was_compiled_before():
+    """The memo of a daemon has seen other revisions; its answers must not show it."""
+    memo = Memo()
+    for story in STORIES:
+        files = {str(path.relative_to(story)): BlobId(str(path)) for path in sorted(story.glob("mesh/**/*.yaml"))}
+        mesh = load(files, lambda blob: Path(blob).read_bytes(), memo).mesh
+        if mesh:
+            assert compile_plan(mesh, host(story), Reach(), memo).plans == plans(story)
+        memo.turn()
+
+
+@pytest.mark.envoy
+def test_a_real_envoy_accepts_every_story(envoy_binary: Path, short_tmp: Path, certificate: Path):
+    """All of them in one run: names and ports are told apart by the story's number, files are ones that are there."""
+    everything = [apart(plan, number, certificate) for number, story in enumerate(STORIES) for plan in plans(story)]
+    resources = [each for plan in everything for each in resources_of(plan)]
+    bootstrap = short_tmp / "all.pb"
+    bootstrap.write_bytes(trial(resources))
+
+    command = [envoy_binary, "--mode", "validate", "--log-level", "error", "-c", bootstrap]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert len(resources) > 3 * len(STORIES)
+
+
+def resources_of(plan: ProxyPlan) -> tuple[EnvoyResource, ...]:
+    rendered = render(plan, Memo())
+    return (*rendered.clusters, *rendered.listeners, *rendered.routes)
+
+
+def apart(plan: ProxyPlan, number: int, certificate: Path) -> ProxyPlan:
+    return replace(
+        plan,
+        clusters=tuple(
+            replace(each, name=ClusterName(f"{number}|{each.name}"), tls=with_files(each.tls, certificate))
+            for each in plan.clusters
+        ),
+        listeners=tuple(
+            replace(each, name=ListenerName(f"{number}-{each.name}"), bind=SocketBind(ip="127.0.0.1", port=port))
+            for port, each in enumerate(plan.listeners, start=20_000 + 100 * number)
+        ),
+    )
+
+
+def with_files(tls: UpstreamTls | None, certificate: Path) -> UpstreamTls | None:
+    if tls is None:
+        return None
+    key = certificate.with_suffix(".key")
+    pair = ClientCertificate(certificate_chain=str(certificate), private_key=str(key))
+    ca = str(certificate) if tls.ca_certificates else None
+    return replace(tls, ca_certificates=ca, client_certificate=pair if tls.client_certificate else None)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate, with its key beside it as `.key`."""
+    path = tmp_path_factory.mktemp("certificates") / "any.pem"
+    new = (
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    )
+    files = ("-subj", "/CN=any", "-keyout", str(path.with_suffix(".key")), "-out", str(path))
+    subprocess.run([*new, *files], check=True, capture_output=True)
+    return path
