@@ -15,6 +15,14 @@ R = TypeVar("R")
 _BY_VALUE = frozenset((str, int, bool, type(None)))
 
 
+T = TypeVar("T")
+
+
+def together(*parts: T) -> tuple[T, ...]:
+    """To be recalled: the very same tuple while its parts are, so that it can be an input itself."""
+    return parts
+
+
 class Memo:
     """One memory for a chain of passes. Not for use by two threads at once.
 
@@ -42,6 +50,14 @@ class Memo:
         if entry is None:
             entry = self._last.get(key) or (function(*inputs), inputs)  # type: ignore[call-arg]
             self._now[key] = entry  # keeps the inputs alive, so their ids stay theirs
+        return entry[0]  # type: ignore[return-value]
+
+    def recall_named(self, name: tuple[str, ...], compute: Callable[[], R]) -> R:
+        """`compute()`, known by `name` alone: for what is cheaper to name than to have, such as a blob by its id."""
+        entry = self._now.get(name) or self._last.get(name)
+        if entry is None:
+            entry = (compute(), ())
+        self._now[name] = entry
         return entry[0]  # type: ignore[return-value]
 
     def turn(self) -> None:

@@ -40,7 +40,7 @@ def assemble(resources: Iterable[Resource], memo: Memo) -> Assembled:
     kinds: dict[type[Resource], list[Resource]] = {}
     for resource in resources:
         kinds.setdefault(type(resource), []).append(resource)
-    settings = settle(next(iter(_of(kinds, MeshConfig)), None))
+    settings = memo.recall(settle, next(iter(_of(kinds, MeshConfig)), None))
     workloads = _of(kinds, WorkloadEntry)
     built = registry(_of(kinds, ServiceEntry), workloads, memo)
     mesh = Mesh(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from meshd.memo import Memo
+from meshd.memo import Memo, together
 from meshd.names import Namespace, ServiceHost
 from meshd.problems import Origin
 from meshd.registry.hosts import complete
@@ -56,7 +56,7 @@ def merged_rules(
     for group in groups.values():
         merged = memo.recall(_merge, domain_suffix, *group)
         by_host.setdefault(merged.host, []).append(merged)
-    return {host: tuple(found) for host, found in by_host.items()}
+    return {host: memo.recall(together, *found) for host, found in by_host.items()}
 
 
 def _voice(rule: DestinationRule, domain_suffix: str) -> tuple[object, ...]:

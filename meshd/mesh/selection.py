@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
@@ -14,7 +14,7 @@ from meshd.registry.service import Service
 from meshd.registry.workloads import identity, labels_of
 from meshd.resources.sidecar import Sidecar
 
-Candidates = list[tuple[MergedRule, ...]]
+Candidates = Sequence[tuple[MergedRule, ...]]
 
 
 def client_of(mesh: Mesh, host: HostName) -> Client | None:
@@ -36,9 +36,13 @@ def rule_for(mesh: Mesh, service: Service, client: Client) -> MergedRule | None:
     the host decides, by its most specific host; nothing is inherited from a wildcard rule beside an exact one.
     """
     candidates = [rules for _, rules in covering(service.host, mesh.destination_rules)]
+    return rule_among(candidates, service, client, Namespace(mesh.settings.root_namespace))
+
+
+def rule_among(candidates: Candidates, service: Service, client: Client, root: Namespace) -> MergedRule | None:
+    """As `rule_for`, where the rules that cover the service's host are known already, the most specific host first."""
     if not candidates:
         return None
-    root = Namespace(mesh.settings.root_namespace)
     return (
         _own(candidates, client, root)
         or _exported(candidates, service.namespace, client)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from meshd.memo import Memo
+from meshd.memo import Memo, together
 from meshd.names import Namespace, ServiceHost
 from meshd.problems import Problem, Problems
 from meshd.registry.hosts import canonical
 from meshd.registry.instances import instances, passed_over
-from meshd.registry.precedence import by_age, exports
+from meshd.registry.precedence import exports
 from meshd.registry.service import Port, Service
 from meshd.registry.workload_index import WorkloadIndex
 from meshd.resources.protocol import family, port_protocol
@@ -33,17 +33,22 @@ class _Built:
 
 
 def registry(entries: Iterable[ServiceEntry], workloads: Iterable[WorkloadEntry], memo: Memo) -> Registry:
-    """Every (host, namespace) as one service: the very same object as in the last pass while its parts are."""
+    """Every (host, namespace) as one service: the very same object as in the last pass while its parts are.
+
+    Entries and workloads come in the order of spec 2.6.
+    """
     index = WorkloadIndex(workloads)
     services: dict[ServiceHost, list[Service]] = {}
     problems: list[Problem] = []
-    for (host, _), sharing in _by_host(by_age(entries)).items():
+    for (host, _), sharing in _by_host(entries).items():
         united = [entry for entry in sharing if _agree(entry, sharing[0])]
         built = memo.recall(_build, host, len(united), *united, *index.selected_by(united[0]))
         services.setdefault(host, []).append(built.service)
         problems.extend(built.problems)
         problems.extend(_left_out(host, sharing))
-    return Registry(services={host: tuple(found) for host, found in services.items()}, problems=tuple(problems))
+    return Registry(
+        services={host: memo.recall(together, *found) for host, found in services.items()}, problems=tuple(problems)
+    )
 
 
 def _by_host(entries: Iterable[ServiceEntry]) -> dict[tuple[ServiceHost, str], list[ServiceEntry]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from meshd.registry.precedence import by_age
 from meshd.registry.workloads import labels_of
 from meshd.resources.service_entry import ServiceEntry
 from meshd.resources.workload_entry import WorkloadEntry
@@ -13,14 +12,14 @@ Entries = tuple[WorkloadEntry, ...] | list[WorkloadEntry]
 
 
 class WorkloadIndex:
-    """The workloads of one pass by namespace, and by namespace and label."""
+    """The workloads of one pass by namespace, and by namespace and label; given and found in the order of spec 2.6."""
 
     __slots__ = ("_by_label", "_by_namespace")
 
     def __init__(self, workloads: Iterable[WorkloadEntry]) -> None:
         self._by_namespace: dict[str, list[WorkloadEntry]] = {}
         self._by_label: dict[tuple[str, str, str], list[WorkloadEntry]] = {}
-        for workload in by_age(workloads):
+        for workload in workloads:
             namespace = workload.metadata.namespace
             self._by_namespace.setdefault(namespace, []).append(workload)
             for key, value in labels_of(workload).items():

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from meshd.names import HostName, Locality
-from meshd.registry.precedence import by_age
 from meshd.resources.workload_entry import Workload, WorkloadEntry
 
 HOST_ANNOTATION: Final = "meshd.io/host"
@@ -19,9 +18,9 @@ def host_of(entry: WorkloadEntry) -> HostName:
 
 
 def workloads_by_host(entries: Iterable[WorkloadEntry]) -> dict[HostName, tuple[WorkloadEntry, ...]]:
-    """The entries of each VM, in the order of spec 2.6, those that are annotated before those only named like it."""
+    """The entries of each VM, those that are annotated before those only named like it; else in the order given."""
     by_host: dict[HostName, list[WorkloadEntry]] = {}
-    for entry in by_age(entries):
+    for entry in entries:
         by_host.setdefault(host_of(entry), []).append(entry)
     return {host: tuple(sorted(found, key=_only_by_name)) for host, found in by_host.items()}
 

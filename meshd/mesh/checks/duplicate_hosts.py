@@ -1,0 +1,37 @@
+"""Two VirtualServices that one client sees and that name the same host: one and only one may have it (V-8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshd.mesh.survey import Survey
+from meshd.names import Namespace, ServiceHost
+from meshd.problems import Problem
+from meshd.registry.precedence import exports
+from meshd.resources.virtual_service import VirtualService
+
+
+def duplicate_hosts(survey: Survey) -> Iterator[Problem]:
+    for host, sharing in survey.mesh.virtual_services.items():
+        if len(sharing) > 1:
+            yield from _overlaps(host, sharing)
+
+
+def _overlaps(host: ServiceHost, sharing: tuple[VirtualService, ...]) -> Iterator[Problem]:
+    seen_in: dict[str, VirtualService] = {}
+    for virtual_service in sharing:
+        seen = exports(virtual_service.export_to, Namespace(virtual_service.metadata.namespace))
+        where = next(iter(seen_in), None) if "*" in seen else next((to for to in ("*", *seen) if to in seen_in), None)
+        if where is not None:
+            yield _problem(host, virtual_service, seen_in[where])
+        for to in seen:
+            seen_in.setdefault(to, virtual_service)
+
+
+def _problem(host: ServiceHost, virtual_service: VirtualService, other: VirtualService) -> Problem:
+    return Problem(
+        code="E-VS-DUP-HOST",
+        at=virtual_service.origin.at("hosts"),
+        message=f"{host} is routed by {other.id} ({other.origin}) already",
+        hint="put the routes of a host into one VirtualService, or export the two to different namespaces",
+    )
