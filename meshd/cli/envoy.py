@@ -12,6 +12,7 @@ from meshd.cli.exits import WorldFailedError
 from meshd.config import AgentConfig
 from meshd.names import PROXIES, ProxyName
 from meshd.proxies import binary, hot_restart, launch
+from meshd.proxies import stop as stopping
 from meshd.proxies.error import ProxyError
 from meshd.proxies.launch import EnvoySettings
 from meshd.proxies.paths import ProxyPaths
@@ -68,6 +69,19 @@ def reload(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
     except ProxyError as error:
         _fail(error)
     click.echo(f"{proxy} is now pid {record.process.pid}, epoch {record.epoch}, from its {record.mode} bootstrap")
+
+
+@command.command()
+@_PROXY
+@config_option
+@click.pass_context
+def stop(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
+    """Drain the proxy's connections and end it, leaving nothing behind: the ExecStop of its unit."""
+    config = configured(context, config_path)
+    try:
+        stopping.stop(paths(config, proxy), settings(config).drain)
+    except ProxyError as error:
+        _fail(error)
 
 
 def paths(config: AgentConfig, proxy: ProxyName) -> ProxyPaths:

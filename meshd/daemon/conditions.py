@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 Type = Literal["Ready", "Reconciling", "Stalled", "FetchFailed", "SourceVerified", "EndpointsFresh", "ProxiesHealthy"]
 Status = Literal["True", "False", "Unknown"]
@@ -42,4 +42,5 @@ class Conditions:
         return self._known.get(kind)
 
     def all(self) -> tuple[Condition, ...]:
-        return tuple(self._known.values())
+        """In the order of `Type`: what matters most comes first."""
+        return tuple(self._known[kind] for kind in get_args(Type) if kind in self._known)

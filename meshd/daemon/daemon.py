@@ -104,6 +104,9 @@ class Daemon:
         except DeliveryError as error:
             self.observed.delivery_failed(error)
             return False
+        except Exception as error:
+            self.observed.crashed(error)
+            raise
         milliseconds = round((time.monotonic() - began) * 1000)
         await self.rooms.remember(outcome)
         _log(outcome, self.observed.reconciled(outcome), milliseconds)

@@ -63,6 +63,10 @@ class Observed:
         self._conditions.set("Reconciling", "True", "ProgressingWithRetry", text)
         log.error("delivery.failed", error=str(error), hint=error.hint)
 
+    def crashed(self, error: Exception) -> None:
+        """A fault of meshd itself. The host keeps what it runs, and another revision may do."""
+        self._conditions.set("Stalled", "True", "InternalError", f"{type(error).__name__}: {error}")
+
     def reconciled(self, outcome: Outcome) -> tuple[Rejection, ...]:
         """Returns the rejections that are new since the last pass."""
         before = self._outcome.rejected if self._outcome else ()

@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Backend:
     """`port` is free when chosen by the kernel; `seen` holds (method, path, headers) of each request."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, address: str = "127.0.0.1", port: int = 0) -> None:
         self.version = version
         self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer((address, port), self._handler())
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -20,11 +20,11 @@ def host(short_tmp: Path, envoy_binary: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def backend() -> Iterator[Callable[[str], Backend]]:
+def backend() -> Iterator[Callable[..., Backend]]:
     started: list[Backend] = []
 
-    def start(version: str) -> Backend:
-        started.append(Backend(version))
+    def start(version: str, address: str = "127.0.0.1", port: int = 0) -> Backend:
+        started.append(Backend(version, address, port))
         return started[-1]
 
     yield start
