@@ -16,7 +16,7 @@ from typing import Literal, ParamSpec, Protocol, TypeVar, assert_never
 import structlog
 
 from meshd.deliver.error import DeliveryError
-from meshd.deliver.generations import Generations, Staged, StoredProxy
+from meshd.deliver.generations import Generations, Staged
 from meshd.deliver.manifest import Label
 from meshd.deliver.nack import Rejection, rejection_problems
 from meshd.deliver.push import Absent, Acknowledged, Patience, PushResult, Rejected, TimedOut, push, push_endpoints
@@ -148,15 +148,22 @@ class Delivery:
         async with self._turn:
             self._newer_endpoints.clear()
             wanted = {p: snapshot(each.rendered, each.assignments) for p, each in target.proxies.items()}
-            staged, problems = await self._staged_and_judged(target, wanted)
+            staged, problems = await self._staged_and_judged(target.revision, wanted)
             if problems:
                 return await self._refused(staged, problems, "preflight")
             await _on_disk(self._generations.commit, staged)
-            results = await self._push(wanted)
+            # While Envoy works on what it was sent, there is time for the fallbacks.
+            results, fallbacks = await asyncio.gather(
+                self._push(wanted), self._add_fallbacks(staged, target), return_exceptions=True
+            )
+            if isinstance(results, BaseException):
+                raise results
             problems = _problems(results, wanted, self._patience)
             if problems:
                 await self._roll_back()
                 return await self._refused(staged, problems, "acknowledgement")
+            if isinstance(fallbacks, BaseException):
+                raise fallbacks
             return await self._delivered(staged, results)
 
     def push_endpoints(self, assignments: Mapping[ProxyName, Iterable[EnvoyResource]]) -> int:
@@ -183,9 +190,9 @@ class Delivery:
     def forget_refusal(self, revision: RevisionId) -> None:
         self._generations.refusals.forget(revision)
 
-    async def _staged_and_judged(self, target: Target, wanted: Snapshots) -> tuple[Staged, Problems]:
+    async def _staged_and_judged(self, revision: RevisionId, wanted: Snapshots) -> tuple[Staged, Problems]:
         """Side by side: one waits for the disk, the other for Envoy."""
-        staging = asyncio.create_task(self._stage(target, wanted))
+        staging = asyncio.create_task(_on_disk(self._generations.stage, revision, wanted))
         try:
             problems = await self._preflight.judge(self._good, wanted)
             return await asyncio.shield(staging), problems
@@ -194,12 +201,10 @@ class Delivery:
                 self._generations.abandon(await staging)
             raise
 
-    async def _stage(self, target: Target, wanted: Snapshots) -> Staged:
-        stored = {}
+    async def _add_fallbacks(self, staged: Staged, target: Target) -> None:
         for proxy, each in target.proxies.items():
             fallback = await self._render_fallback(each.rendered, each.assignments)
-            stored[proxy] = StoredProxy(snapshot=wanted[proxy], fallback=fallback)
-        return await _on_disk(self._generations.stage, target.revision, stored)
+            await _on_disk(self._generations.add_fallback, staged, proxy, fallback)
 
     async def _render_fallback(self, rendered: Rendered, assignments: Sequence[EnvoyResource]) -> bytes:
         async with self._rendering:

@@ -23,6 +23,7 @@ from meshd.deliver.pack import DamagedError, content_of, packed, unpacked, write
 from meshd.deliver.refusals import Refusals, Versions
 from meshd.deliver.snapshot import Snapshot, Table
 from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, TypeUrl
+from meshd.memo import Memo
 from meshd.names import ProxyName, RevisionId
 
 log = structlog.get_logger()
@@ -31,12 +32,6 @@ KEPT = 10
 _MOST_PACKS = 16
 """A generation that would draw upon more is written whole, into one."""
 _STAGING = ".staging-"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredProxy:
-    snapshot: Snapshot
-    fallback: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +58,7 @@ class Generations:
         self._link = state / "active"
         self._versions = versions
         self._now = now
+        self._memo = Memo()
         self._next = 1
         self._packs: Mapping[str, frozenset[str]] = {}
         """Of the active generation: which versions each of its packs holds."""
@@ -80,8 +76,8 @@ class Generations:
                     self.discard(number)
         return active
 
-    def stage(self, revision: RevisionId, proxies: Mapping[ProxyName, StoredProxy]) -> Staged:
-        """Only bodies that the active generation lacks are written."""
+    def stage(self, revision: RevisionId, proxies: Mapping[ProxyName, Snapshot]) -> Staged:
+        """All but the fallbacks, which nobody needs before it is active. Of bodies, what the active one lacks."""
         label = Label(
             number=self._next,
             revision=revision,
@@ -101,6 +97,10 @@ class Generations:
     def commit(self, staged: Staged) -> None:
         staged.directory.rename(self._directory(staged.label.number))
         sync_directory(self._root)
+
+    def add_fallback(self, staged: Staged, proxy: ProxyName, fallback: bytes) -> None:
+        """To a committed generation, before it becomes active."""
+        replace_durably(self._directory(staged.label.number) / proxy / "fallback.pb", fallback)
 
     def activate(self, staged: Staged) -> None:
         """After the last acknowledgement: from now on this is what a restart serves."""
@@ -143,16 +143,21 @@ class Generations:
         return StoredGeneration(label=contents.label, snapshots=snapshots)
 
     def _fill(
-        self, directory: Path, label: Label, proxies: Mapping[ProxyName, StoredProxy]
+        self, directory: Path, label: Label, proxies: Mapping[ProxyName, Snapshot]
     ) -> Mapping[str, frozenset[str]]:
         directory.chmod(0o750)
-        resources = {proxy: tuple(stored.snapshot.resources()) for proxy, stored in proxies.items()}
+        resources = {proxy: tuple(snapshot.resources()) for proxy, snapshot in proxies.items()}
         packs = self._write_bodies(directory, {r.version: r.body for of in resources.values() for r in of})
-        write_durably(directory / "manifest.json", manifest.written(label, packs, resources))
-        for proxy, stored in proxies.items():
-            _write_proxy(directory / proxy, stored)
+        write_durably(directory / "manifest.json", manifest.written(label, packs, self._lines(resources)))
+        for proxy, snapshot in proxies.items():
+            _write_endpoints(directory / proxy, snapshot)
         sync_directory(directory)
         return packs
+
+    def _lines(self, resources: Mapping[ProxyName, Iterable[EnvoyResource]]) -> dict[ProxyName, list[str]]:
+        lines = {proxy: [self._memo.recall(manifest.line, each) for each in of] for proxy, of in resources.items()}
+        self._memo.turn()
+        return lines
 
     def _write_bodies(self, directory: Path, bodies: Mapping[str, bytes]) -> dict[str, frozenset[str]]:
         shared = {name: held for name, held in self._packs.items() if not held.isdisjoint(bodies)}
@@ -182,10 +187,9 @@ class Generations:
         return sorted(int(entry.name) for entry in self._root.iterdir() if entry.name.isdecimal())
 
 
-def _write_proxy(directory: Path, stored: StoredProxy) -> None:
+def _write_endpoints(directory: Path, snapshot: Snapshot) -> None:
     directory.mkdir(mode=0o750)
-    write_durably(directory / "endpoints.pack", _packed_endpoints(stored.snapshot.endpoints.values()))
-    write_durably(directory / "fallback.pb", stored.fallback)
+    write_durably(directory / "endpoints.pack", _packed_endpoints(snapshot.endpoints.values()))
     sync_directory(directory)
 
 

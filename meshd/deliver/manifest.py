@@ -21,6 +21,7 @@ FORMAT = 1
 _WORDS: dict[TypeUrl, str] = {CLUSTER: "cluster", LISTENER: "listener", ROUTES: "routes"}
 _TYPES = {word: type_url for type_url, word in _WORDS.items()}
 _NO_DIGEST = "0" * 32
+_BREAK = ",\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +52,9 @@ class Manifest:
     proxies: Mapping[ProxyName, tuple[Entry, ...]]
 
 
-def written(label: Label, packs: Iterable[str], proxies: Mapping[ProxyName, Iterable[EnvoyResource]]) -> bytes:
-    text = json.dumps(
+def written(label: Label, packs: Iterable[str], lines: Mapping[ProxyName, Iterable[str]]) -> bytes:
+    """`lines`: what `line` makes of every resource; they are the bulk, and few of them are new."""
+    head = json.dumps(
         {
             "format": FORMAT,
             "digest": _NO_DIGEST,
@@ -62,11 +64,19 @@ def written(label: Label, packs: Iterable[str], proxies: Mapping[ProxyName, Iter
             "envoy": label.envoy,
             "time": label.time.isoformat(),
             "packs": sorted(packs),
-            "proxies": {proxy: [_line(resource) for resource in resources] for proxy, resources in proxies.items()},
         },
-        separators=(",", ":"),
+        indent=1,
     )
+    proxies = ",".join(f'"{proxy}": [{_BREAK.join(of)}]' for proxy, of in lines.items())
+    text = head.removesuffix("\n}") + f',\n "proxies": {{{proxies}}}\n}}\n'
     return text.replace(_NO_DIGEST, digest(text.encode()), 1).encode()
+
+
+def line(resource: EnvoyResource) -> str:
+    at = resource.origin
+    of = (at.resource.kind, at.resource.namespace, at.resource.name) if at.resource else None
+    origin = (at.file, at.line, at.column, at.path, of)
+    return json.dumps((_WORDS[resource.type_url], resource.name, resource.version, origin))
 
 
 def read(content: bytes) -> Manifest:
@@ -93,12 +103,6 @@ def _manifest(manifest: dict[str, Any]) -> Manifest:
     )
     proxies = {proxy: tuple(_entry(*line) for line in lines) for proxy, lines in manifest["proxies"].items()}
     return Manifest(label=label, packs=tuple(manifest["packs"]), proxies=proxies)
-
-
-def _line(resource: EnvoyResource) -> tuple[object, ...]:
-    at = resource.origin
-    of = (at.resource.kind, at.resource.namespace, at.resource.name) if at.resource else None
-    return (_WORDS[resource.type_url], resource.name, resource.version, (at.file, at.line, at.column, at.path, of))
 
 
 def _entry(word: str, name: str, version: str, origin: list[Any]) -> Entry:

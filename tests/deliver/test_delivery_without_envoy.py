@@ -14,6 +14,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
 from meshd.deliver.delivery import Delivered, Refused, Target
 from meshd.deliver.error import DeliveryError
+from meshd.deliver.generations import Generations
 from meshd.deliver.push import Patience
 from meshd.deliver.snapshot import Snapshot
 from meshd.envoy.resource import CLUSTER
@@ -152,3 +153,33 @@ async def test_a_disk_that_refuses_is_the_worlds_fault(short_tmp: Path) -> None:
     with pytest.raises(DeliveryError, match="state"):
         async with a_delivery(short_tmp):
             pass
+
+
+@on_a_loop
+async def test_without_its_fallback_a_generation_does_not_become_active(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "fallback.pb")
+
+    async with a_delivery(short_tmp) as delivery:
+        await delivery.deliver(World(clusters={"a": (9,)}).target("r1"))
+        with monkeypatch.context() as disk:
+            disk.setattr(Generations, "add_fallback", full)
+            with pytest.raises(DeliveryError, match="No space"):
+                await delivery.deliver(World(clusters={"b": (9,)}).target("r2"))
+        assert delivery.active is not None
+        assert delivery.active.revision == "r1"
+
+        assert isinstance(await delivery.deliver(World(clusters={"b": (9,)}).target("r2")), Delivered)
+
+
+@on_a_loop
+async def test_a_socket_that_cannot_be_made_is_no_fault_of_the_revision(short_tmp: Path) -> None:
+    async with a_delivery(short_tmp) as delivery:
+        (short_tmp / "sidecar.sock").mkdir()
+
+        with pytest.raises(DeliveryError, match="not a socket"):
+            await delivery.deliver(World(clusters={"a": (9,)}).target("r1"))
+
+        assert not delivery.is_refused(RevisionId("r1"))

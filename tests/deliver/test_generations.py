@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meshd.deliver.generations import Generations, Staged, StoredProxy
+from meshd.deliver.generations import Generations, Staged
 from meshd.deliver.pack import DamagedError, unpacked
 from meshd.deliver.snapshot import Snapshot
 from meshd.names import RevisionId
@@ -23,13 +23,13 @@ def a_snapshot(clusters: int = 3, changed: int | None = None) -> Snapshot:
 
 
 def stage(store: Generations, snapshot: Snapshot, revision: str = "r1") -> Staged:
-    proxies = {"sidecar": StoredProxy(snapshot=snapshot, fallback=b"fallback of " + revision.encode())}
-    return store.stage(RevisionId(revision), proxies)  # type: ignore[arg-type]
+    return store.stage(RevisionId(revision), {"sidecar": snapshot})
 
 
 def activate(store: Generations, snapshot: Snapshot, revision: str = "r1") -> Staged:
     staged = stage(store, snapshot, revision)
     store.commit(staged)
+    store.add_fallback(staged, "sidecar", b"fallback of " + revision.encode())
     store.activate(staged)
     return staged
 
