@@ -37,7 +37,7 @@ Fallback = Callable[[Rendered, Sequence[EnvoyResource]], bytes]
 
 
 class Judge(Protocol):
-    """`Preflight`, or nothing where it is switched off."""
+    """`Preflight`, or what says yes to everything where that is switched off."""
 
     async def judge(self, previous: Snapshots, following: Snapshots) -> Problems: ...
 

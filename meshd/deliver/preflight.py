@@ -141,11 +141,3 @@ def _name(unit: _Unit) -> str:
 
 def _refused(what: str, at: Origin, complaint: str) -> Problem:
     return Problem(code="E-ENVOY-REFUSED", at=at, message=f"Envoy refuses {what}: {plain(complaint)}")
-
-
-class NoPreflight:
-    """In its place where the agent's configuration switches it off: Envoy's rejection is then the only judgement."""
-
-    async def judge(self, previous: Mapping[ProxyName, Snapshot], following: Mapping[ProxyName, Snapshot]) -> Problems:
-        del previous, following
-        return ()

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from meshd.deliver.delivery import Delivery, Judge, ProxyTarget, Target
+from meshd.deliver.delivery import Delivery, Judge, ProxyTarget, Snapshots, Target
 from meshd.deliver.generations import Generations
-from meshd.deliver.preflight import NoPreflight
 from meshd.deliver.push import Patience
 from meshd.deliver.refusals import Versions
 from meshd.deliver.snapshot import Snapshot, snapshot
@@ -44,10 +43,17 @@ from meshd.plan import (
     VirtualHost,
     WeightedCluster,
 )
-from meshd.problems import Origin
+from meshd.problems import Origin, Problems
 from tests.deliver.clock import now
 
 HOST = HostName("web-1")
+
+
+class NoPreflight:
+    """What Envoy refuses is then found out when it is pushed."""
+
+    async def judge(self, previous: Snapshots, following: Snapshots) -> Problems:
+        return ()
 
 
 def a_cluster(name: str, seconds: int = 1, **given: object) -> Cluster:
