@@ -435,11 +435,15 @@ class HttpChain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpChain:
-    """Bytes, passed to clusters by weight. `server_names` (SNI) chooses the chain; empty takes the rest."""
+    """Bytes, passed to clusters by weight. `server_names` (SNI) chooses the chain; empty takes the rest.
+
+    `hash_source_ip`: clusters that hash see who connected (spec D-14).
+    """
 
     destinations: tuple[WeightedCluster, ...]
     stat_prefix: str
     server_names: tuple[str, ...] = ()
+    hash_source_ip: bool = False
     idle_timeout: timedelta = timedelta(hours=1)
     max_connection_duration: timedelta | None = None
     origin: Origin = NOWHERE

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from meshd.compiler.connection_pools import max_connection_duration, tcp_idle_timeout
+from meshd.compiler.load_balancers import hash_key
 from meshd.compiler.upstream import Upstream
 from meshd.names import cluster_name
-from meshd.plan import TcpChain, WeightedCluster
+from meshd.plan import HashOnSourceIp, TcpChain, WeightedCluster
 from meshd.problems import Origin, Problem
 from meshd.registry.hosts import is_wildcard
 from meshd.registry.service import Port
@@ -43,11 +44,13 @@ def tcp_chains(served: list[Served], at: Origin, problems: list[Problem]) -> tup
 
 def _chain(served: Served, server_names: tuple[str, ...]) -> TcpChain:
     cluster = cluster_name(served.upstream.service.host, served.port.number)
-    pool = served.upstream.policy(served.port).connection_pool
+    policy = served.upstream.policy(served.port)
+    pool = policy.connection_pool
     return TcpChain(
         destinations=(WeightedCluster(cluster=cluster),),
         stat_prefix=cluster,
         server_names=server_names,
+        hash_source_ip=hash_key(policy.load_balancer) == HashOnSourceIp(),
         idle_timeout=tcp_idle_timeout(pool),
         max_connection_duration=max_connection_duration(pool),
         origin=served.port.origin,

@@ -10,6 +10,7 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from envoy.type.v3.hash_policy_pb2 import HashPolicy
 from google.protobuf.message import Message
 
 from meshd.envoy import connection_manager as http
@@ -20,6 +21,7 @@ from meshd.envoy.wire import packed, resource, serialised
 from meshd.memo import Memo
 from meshd.plan import FilterChain, HttpChain, Listener, TcpChain, WeightedCluster
 
+_SOURCE_IP = HashPolicy(source_ip=HashPolicy.SourceIp())
 _TCP_PROXY = "envoy.filters.network.tcp_proxy"
 
 
@@ -106,6 +108,7 @@ def _tcp_proxy(chain: TcpChain) -> TcpProxy:
         stat_prefix=chain.stat_prefix,
         idle_timeout=duration(chain.idle_timeout),
         max_downstream_connection_duration=maybe_duration(chain.max_connection_duration),
+        hash_policy=[_SOURCE_IP] if chain.hash_source_ip else [],
         **_destinations(chain.destinations),
     )
 

@@ -93,6 +93,17 @@ def test_tcp_goes_to_the_service_and_further_ones_are_shadowed():
     assert codes(result) == ["W-SC-SHADOWED"]
 
 
+def test_bytes_are_hashed_by_who_connected_where_the_service_asks_for_it():
+    hashing = tp.LoadBalancerSettings(consistent_hash=tp.ConsistentHashLB(use_source_ip=True))
+    services = [a_service_entry(name, ports=(a_port(port, "tcp"),)) for name, port in (("a", 5432), ("b", 5433))]
+    rule = a_destination_rule("a", traffic_policy=TrafficPolicy(load_balancer=hashing))
+
+    plan = a_plan(*services, rule, a_sidecar_with(egress(protocol="")))
+
+    assert listener(plan, "127.0.0.1_5432").chains[0].hash_source_ip
+    assert not listener(plan, "127.0.0.1_5433").chains[0].hash_source_ip
+
+
 def test_tls_is_told_by_server_name():
     services = [a_service_entry(name, ports=(a_port(443, "tls"),)) for name in ("a", "b")]
 

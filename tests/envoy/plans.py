@@ -296,7 +296,9 @@ def every_listener() -> tuple[Listener, ...]:
         server_names=("a.shop", "*.b.shop"),
         max_connection_duration=60 * SECOND,
     )
-    tcp = TcpChain(destinations=(to("a-plain", weight=1), to("g-all", weight=2)), stat_prefix="tcp")
+    tcp = TcpChain(
+        destinations=(to("a-plain", weight=1), to("g-all", weight=2)), stat_prefix="tcp", hash_source_ip=True
+    )
     return (
         a_listener(),
         a_listener("shared", http, tls, tcp, port=15081),
