@@ -14,6 +14,7 @@ from bench.host import BenchError
 from bench.report import table
 from bench.run import measured
 from meshd.demo.commands import DemoError
+from meshd.demo.signals import until_told
 
 
 @click.command()
@@ -23,10 +24,12 @@ from meshd.demo.commands import DemoError
 def command(envoy: Path, sizes: tuple[int, ...], changes: int) -> None:
     """Measure meshd on this machine. Nothing is left behind; everything stays on loopback."""
     try:
-        results = [asyncio.run(measured(size, envoy.resolve(), changes, _progress)) for size in sizes]
+        results = [asyncio.run(until_told(measured(size, envoy.resolve(), changes, _progress))) for size in sizes]
+    except asyncio.CancelledError:
+        sys.exit(130)
     except (BenchError, DemoError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
+    click.echo(f"{os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}\n")
     click.echo(table(results))
     click.echo(_NOTES)
 
@@ -36,11 +39,13 @@ def _progress(line: str) -> None:
 
 
 _NOTES = """
-How it is measured. A push begins when the ref of the local bare repository has moved (the time of its file); it ends
-when the daemon tells a waiting client that the revision is active, which is after the last proxy has acknowledged.
-The row "until a request takes the new route" does not believe the daemon: a client asks through the proxy, about
-once a millisecond, until the other version answers. CPU is from /proc, in steps of 10 ms, divided by the number of
-pushes. Every second service has a route and two subsets; all have two endpoints, and all are seen by the host."""
+How it is measured. A push begins when the ref of the local bare repository has moved (the time of its file), and ends
+when the daemon tells a waiting client that the revision is active, after the last proxy has acknowledged it.
+"push to first request by it" does not believe the daemon: a client asks through the proxy about once a millisecond,
+until the other version answers. CPU is from /proc, in steps of 10 ms, divided by the number of pushes; children are
+git's and the preflight's. The peer is another Envoy that reads the same clusters from a file, rewritten whole for
+each change, without any check, and without the cost of rendering it. Every second service has a route and two
+subsets, each has two endpoints, and the host sees them all. Other work on the machine makes every figure worse."""
 
 if __name__ == "__main__":
     sys.exit(command())

@@ -24,7 +24,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 from google.protobuf.any_pb2 import Any as Packed
 
 from bench.host import PATIENCE, BenchError
-from bench.measure import cpu
+from bench.measure import Series, cpu, series
 from meshd.envoy.bootstrap import BootstrapSettings, foundation
 from meshd.envoy.resource import CLUSTER
 from meshd.names import HostName
@@ -34,7 +34,7 @@ from meshd.names import HostName
 class FileXds:
     """Seconds from the rename until Envoy had it, and Envoy's CPU seconds, for each change."""
 
-    durations: tuple[float, ...]
+    durations: Series
     cpu: float
 
 
@@ -52,7 +52,7 @@ def _measure(envoy: Path, fallback: Path, changes: int) -> FileXds:
             clusters[0].connect_timeout.FromTimedelta(timedelta(milliseconds=2000 + turn))
             durations.append(peer.replace(clusters))
         spent = cpu(peer.process.pid).since(before, changes)
-    return FileXds(durations=tuple(durations), cpu=spent.own)
+    return FileXds(durations=series(durations), cpu=spent.own)
 
 
 @dataclass(slots=True)

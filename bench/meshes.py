@@ -32,21 +32,21 @@ def documents(files: Files) -> int:
 
 
 def route_change(number: int, turn: int) -> Files:
-    """New weights."""
+    """New weights, and a timeout that it never had."""
     name = routed(number)
-    return {f"services/{name}-routes.yaml": routes(name, 1 + turn % 99)}
+    return {f"services/{name}-routes.yaml": routes(name, 1 + turn % 99, timeout=5001 + turn)}
 
 
 def cluster_change(number: int, turn: int) -> Files:
     """Another connect timeout, for the service's three clusters."""
     name = routed(number)
-    return {f"services/{name}-subsets.yaml": _rule(name, 1000 + turn)}
+    return {f"services/{name}-subsets.yaml": _rule(name, 1001 + turn)}
 
 
 def endpoint_change(number: int, turn: int) -> Files:
     """A VM has another address."""
     name = routed(number)
-    return {f"hosts/{name}-v1.yaml": _workload(name, "v1", _address(turn, 0, second=11))}
+    return {f"hosts/{name}-v1.yaml": _workload(name, "v1", _address(turn, 0, second=12))}
 
 
 def probe_change(turn: int) -> Files:
@@ -71,8 +71,8 @@ def probe(ports: tuple[int, int]) -> str:
     return f"{entry}---\n{_rule('probe', 1000)}"
 
 
-def routes(name: str, share: int) -> str:
-    """`share` per cent to v1."""
+def routes(name: str, share: int, timeout: int = 5000) -> str:
+    """`share` per cent to v1; the timeout in milliseconds."""
     return _document(
         "VirtualService",
         name,
@@ -84,7 +84,7 @@ def routes(name: str, share: int) -> str:
       weight: {share}
     - destination: {{host: {name}.example, subset: v2}}
       weight: {100 - share}
-    timeout: 5s
+    timeout: {timeout}ms
 """,
     )
 

@@ -2,80 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.measure import Series
 from bench.run import Measured
 
-_LABEL, _COLUMN = 44, 16
+_LABEL, _COLUMN, _RATIO = 40, 17, 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """`ratio`: of the first of `values` between the largest and the smallest mesh."""
+    """One cell for each size; `ratio` compares the first figure of the last cell with that of the first."""
 
     label: str
-    values: tuple[tuple[float, ...], ...]
+    cells: tuple[tuple[float, ...], ...]
     unit: str
     budget: str = ""
 
+    @property
+    def ratio(self) -> str:
+        first, last = self.cells[0][0], self.cells[-1][0]
+        return f"{last / first:.1f}" if len(self.cells) > 1 and first else ""
+
 
 def table(results: Sequence[Measured]) -> str:
-    sizes = "".join(f"{f'{result.services} services':>{_COLUMN}}" for result in results)
-    documents = "".join(f"{f'{result.documents} documents':>{_COLUMN}}" for result in results)
-    lines = [f"{'':<{_LABEL}}{sizes}{'ratio':>8}  budget", f"{'':<{_LABEL}}{documents}"]
-    return "\n".join([*lines, *(_line(row) for row in rows(results))])
+    return "\n".join([*_head(results), *(_line(row) for row in rows(results))])
 
 
 def rows(results: Sequence[Measured]) -> Iterator[Row]:
+    def row(label: str, unit: str, cell: Callable[[Measured], tuple[float, ...]], budget: str = "") -> Row:
+        return Row(label=label, unit=unit, budget=budget, cells=tuple(cell(result) for result in results))
+
     for kind in results[0].changes:
-        yield _percentiles(
-            f"push of a {kind} until the last ACK, p50/p99",
-            [result.changes[kind].until_ack for result in results],
-            _BUDGETS.get(kind, ""),
+        yield row(
+            f"{kind}: push to last ACK, p50/p99", "ms", lambda one, k=kind: _ms(one.changes[k].until_ack), _BUDGET
         )
-    yield _percentiles("push until a request takes the new route", [result.first_answer for result in results])
+    yield row("route: push to first request by it", "ms", lambda one: _ms(one.first_answer))
     for kind in results[0].changes:
-        yield _row(f"CPU of meshd, per {kind}", "ms", [result.changes[kind].meshd.own * 1000 for result in results])
-        preflight = [result.changes[kind].meshd.children * 1000 for result in results]
-        yield _row(f"CPU of its git and preflight, per {kind}", "ms", preflight)
-        yield _row(f"CPU of Envoy, per {kind}", "ms", [result.changes[kind].envoy.own * 1000 for result in results])
-    yield _row("resident memory of meshd", "MB", [result.meshd_resident / 1e6 for result in results], "90 / 130 / 450")
-    yield _row("resident memory of Envoy", "MB", [result.envoy_resident / 1e6 for result in results])
-    yield _row("first start, nothing cached, until live", "s", [result.cold_start for result in results], "8 at 10 000")
-    yield _row("restart until meshd serves", "s", [result.restart_served for result in results], "0.5")
-    yield _row("restart until Envoy has acknowledged", "s", [result.restart_acknowledged for result in results])
-    yield from _peer(results)
+        yield row(f"{kind}: CPU of meshd/children/Envoy", "ms", lambda one, k=kind: _cpu(one, k))
+    yield row("memory of meshd", "MB", lambda one: (one.meshd_resident / 1e6,), "90, 130; 450 at 10 000")
+    yield row("memory of Envoy", "MB", lambda one: (one.envoy_resident / 1e6,))
+    yield row("first start, nothing cached, until live", "s", lambda one: (one.cold_start,), "8 at 10 000")
+    yield row("restart: until meshd serves", "s", lambda one: (one.restart_served,), "0.5")
+    yield row("restart: until Envoy has acknowledged", "s", lambda one: (one.restart_acknowledged,))
+    yield row("peer, cluster: rename to loaded, p50/p99", "ms", lambda one: _ms(one.file_xds.durations))
+    yield row("peer, cluster: CPU of Envoy", "ms", lambda one: (one.file_xds.cpu * 1000,))
 
 
-_BUDGETS = {"route": "150 / 400 at 1 000; 400 / 1000 at 10 000"}
+_BUDGET = "150/400 at 1 000"
 
 
-def _peer(results: Sequence[Measured]) -> Iterator[Row]:
-    durations = tuple(
-        tuple(_rounded(value * 1000) for value in (min(result.file_xds.durations), max(result.file_xds.durations)))
-        for result in results
-    )
-    yield Row(label="peer: file xDS of the whole set, min/max", values=durations, unit="ms")
-    yield _row("peer: CPU of Envoy, per cluster", "ms", [result.file_xds.cpu * 1000 for result in results])
-
-
-def _percentiles(label: str, measured: Sequence, budget: str = "") -> Row:  # type: ignore[type-arg]
-    values = tuple(tuple(_rounded(one.percentile(share) * 1000) for share in (0.5, 0.99)) for one in measured)
-    return Row(label=label, values=values, unit="ms", budget=budget)
-
-
-def _row(label: str, unit: str, values: Sequence[float], budget: str = "") -> Row:
-    return Row(label=label, values=tuple((_rounded(value),) for value in values), unit=unit, budget=budget)
+def _head(results: Sequence[Measured]) -> tuple[str, str]:
+    services = "".join(f"{result.services} services".rjust(_COLUMN) for result in results)
+    documents = "".join(f"{result.documents} documents".rjust(_COLUMN) for result in results)
+    return f"{'':<{_LABEL}}{services}{'ratio':>{_RATIO}}  budget", f"{'':<{_LABEL}}{documents}"
 
 
 def _line(row: Row) -> str:
-    cells = "".join(f"{' / '.join(f'{one:g}' for one in value)} {row.unit}".rjust(_COLUMN) for value in row.values)
-    first, last = row.values[0][0], row.values[-1][0]
-    ratio = f"{last / first:.1f}" if len(row.values) > 1 and first else ""
-    return f"{row.label:<{_LABEL}}{cells}{ratio:>8}  {row.budget}".rstrip()
+    cells = "".join(f"{'/'.join(map(_figure, cell))} {row.unit}".rjust(_COLUMN) for cell in row.cells)
+    return f"{row.label:<{_LABEL}}{cells}{row.ratio:>{_RATIO}}  {row.budget}".rstrip()
 
 
-def _rounded(value: float) -> float:
+def _ack(result: Measured, kind: str) -> tuple[float, ...]:
+    return _ms(result.changes[kind].until_ack)
+
+
+def _ms(series: Series) -> tuple[float, ...]:
+    return tuple(series.percentile(share) * 1000 for share in (0.5, 0.99))
+
+
+def _cpu(result: Measured, kind: str) -> tuple[float, ...]:
+    change = result.changes[kind]
+    return change.meshd.own * 1000, change.meshd.children * 1000, change.envoy.own * 1000
+
+
+def _figure(value: float) -> str:
     """Three digits say all that a machine with two cores can know."""
-    return float(f"{value:.3g}")
+    return f"{float(f'{value:.3g}'):g}"

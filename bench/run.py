@@ -45,7 +45,7 @@ async def measured(services: int, envoy: Path, changes: int, say: Callable[[str]
     async with a_host(services, envoy) as (host, cold_start):
         by_kind = {}
         for kind, files in KINDS.items():
-            say(f"{services} services: {changes} pushes of a {kind}")
+            say(f"{services} services: {changes} pushes of a changed {kind}")
             by_kind[kind] = await _changes(host, files, services, changes)
         say(f"{services} services: {changes} pushes, judged by requests")
         first_answers = [await first_answer_after_push(host, turn) for turn in range(changes)]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Coroutine
 from pathlib import Path
 
 import click
@@ -29,28 +27,12 @@ def command(context: click.Context, envoy: Path | None, *, keep: bool) -> None:
     did to the traffic. Needs git and openssl, but neither root nor a network. Nothing is left behind.
     """
     from meshd.demo.commands import DemoError  # noqa: PLC0415  (everything heavy is behind these lines)
+    from meshd.demo.signals import until_told  # noqa: PLC0415
     from meshd.demo.story import tell  # noqa: PLC0415
 
     try:
-        asyncio.run(_until_told(tell(envoy.resolve() if envoy else None, keep=keep)))
+        asyncio.run(until_told(tell(envoy.resolve() if envoy else None, keep=keep)))
     except asyncio.CancelledError:
         context.exit(_INTERRUPTED)
     except DemoError as error:
         raise WorldFailedError(str(error), error.hint) from error
-
-
-async def _until_told(story: Coroutine[None, None, None]) -> None:
-    """The first signal ends the story, which then tidies up; more of them do not disturb it in that."""
-    loop = asyncio.get_running_loop()
-    telling = asyncio.create_task(story)
-    told = False
-
-    def end() -> None:
-        nonlocal told
-        if not told:
-            told = True
-            telling.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, end)
-    await telling
