@@ -206,7 +206,7 @@ class _Routes:
             code="E-VS-SUBSET-UNDEFINED",
             at=destination.origin.at("subset"),
             message=f"{service.host} has no subset {destination.subset!r} for clients in {client.namespace}, {where}",
-            hint=nearest(destination.subset, rule.subsets) if rule else "",
+            hint=_choice_of_subsets(destination.subset, rule),
         )
 
 
@@ -218,6 +218,12 @@ def _by_host(found: list[Placed]) -> dict[ServiceHost, tuple[Placed, ...]]:
     for each in found:
         groups.setdefault(each.host, []).append(each)
     return {host: tuple(group) for host, group in groups.items()}
+
+
+def _choice_of_subsets(subset: str, rule: MergedRule | None) -> str:
+    if rule is None or not rule.subsets:
+        return ""
+    return nearest(subset, rule.subsets) or f"its subsets are {', '.join(list(rule.subsets)[:10])}"
 
 
 def _listed(numbers: Sequence[int]) -> str:
