@@ -16,6 +16,11 @@ _UNWRITABLE = "check the space, the owner and the mode of stateDirectory, and th
 
 _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
     (
+        r"could not remove directory|refs beneath that folder|parent is not directory",
+        "RepositoryCorrupt",  # the mirror of a branch `a`, when `a/b` is followed now: it is built anew
+        "remove mirror.git in stateDirectory",
+    ),
+    (
         r"not owned by current user",
         "RepositoryRefused",
         "`git config --system --add safe.directory PATH` trusts it, or `chown -R` it to the user of meshd",

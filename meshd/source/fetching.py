@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pygit2
 from pygit2.enums import CredentialType, RepositoryOpenFlag
 
 from meshd.names import RevisionId
+from meshd.source.copying import copy_branch, no_branch
 from meshd.source.faults import translated
 from meshd.source.revision import SourceError
 from meshd.source.settings import RepositorySettings, without_credentials
@@ -36,6 +36,7 @@ class FetchRequest:
     mirror: str
     url: str
     branch: str
+    is_local: bool
     ssh_key: str = ""
     known_hosts: str = ""
     username: str = ""
@@ -47,6 +48,7 @@ class FetchRequest:
             mirror=str(mirror),
             url=str(settings.directory or settings.url),
             branch=settings.branch,
+            is_local=settings.directory is not None,
             ssh_key=str(settings.ssh_key or ""),
             known_hosts=str(settings.known_hosts or ""),
             username=settings.username,
@@ -61,31 +63,24 @@ class FetchRequest:
 def fetch(request: FetchRequest) -> RevisionId:
     """The branch's commit, now in the mirror. The branch may have been moved by force."""
     with translated():
-        return _fetch(pygit2.Repository(request.mirror, EXACTLY_HERE), request)
+        mirror = pygit2.Repository(request.mirror, EXACTLY_HERE)
+        if request.is_local:
+            return copy_branch(Path(request.url), mirror, request.branch)
+        return _fetch(mirror, request)
 
 
-def _fetch(repository: pygit2.Repository, request: FetchRequest) -> RevisionId:
+def _fetch(mirror: pygit2.Repository, request: FetchRequest) -> RevisionId:
     callbacks = _Callbacks(request)
-    remote = repository.remotes.create_anonymous(request.url)
+    remote = mirror.remotes.create_anonymous(request.url)
     remote.connect(callbacks=callbacks)
-    tip = branch_tip({str(head.name): str(head.oid) for head in remote.list_heads(connect=False)}, request.branch)
-    if request.ref in repository.references and repository.references[request.ref].target == pygit2.Oid(hex=tip):
-        return tip
+    heads = {str(head.name): head.oid for head in remote.list_heads(connect=False)}
+    if request.ref not in heads:
+        raise no_branch(request.branch, heads)
+    if request.ref in mirror.references and mirror.references[request.ref].target == heads[request.ref]:
+        return RevisionId(str(heads[request.ref]))
     remote.fetch([f"+{request.ref}:{request.ref}"], callbacks=callbacks)
     # The branch may have moved since the server listed it.
-    return RevisionId(str(repository.references[request.ref].target))
-
-
-def branch_tip(refs: Mapping[str, str], branch: str) -> RevisionId:
-    """The commit of the branch among all refs of a repository."""
-    tip = refs.get(f"refs/heads/{branch}")
-    if tip is not None:
-        return RevisionId(tip)
-    branches = sorted(ref.removeprefix("refs/heads/") for ref in refs if ref.startswith("refs/heads/"))
-    if not branches:
-        raise SourceError("RepositoryEmpty", "the repository has no branch", f"push a commit to {branch!r}")
-    shown = ", ".join(branches[:10]) + (", ..." if len(branches) > 10 else "")
-    raise SourceError("BranchNotFound", f"no branch {branch!r} in the repository", f"its branches: {shown}")
+    return RevisionId(str(mirror.references[request.ref].target))
 
 
 class _Callbacks(pygit2.RemoteCallbacks):

@@ -7,15 +7,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import RepositoryOpenFlag
 
 from meshd.names import BlobId, RevisionId
+from meshd.source.copying import git_directory, local_tip, open_local
 from meshd.source.faults import translated
-from meshd.source.fetching import FetchRequest, branch_tip, fetch
+from meshd.source.fetch_process import FetchProcess
+from meshd.source.fetching import FetchRequest, fetch
+from meshd.source.loose import LooseObjects
 from meshd.source.mirror import Mirror
 from meshd.source.packs import many_packs, unite_packs
 from meshd.source.reader import RevisionReader
-from meshd.source.remote import RemoteFetch
 from meshd.source.revision import Commit, Revision, SourceError
 from meshd.source.settings import RepositorySettings
 
@@ -31,7 +32,8 @@ class GitSource:
     def __init__(self, settings: RepositorySettings, mirror: Path) -> None:
         self._settings = settings
         self._mirror = Mirror(mirror, settings.shown_url, settings.branch)
-        self._remote = RemoteFetch(settings.timeout)
+        self._process = FetchProcess(settings.timeout)
+        self._loose: LooseObjects | None = None
         self._reader: RevisionReader | None = None
 
     @property
@@ -49,7 +51,7 @@ class GitSource:
         """The branch's newest commit, with all its files, also after a force-push. A damaged mirror is built anew."""
         with translated():
             local = self._local()
-            tip = None if local is None else _tip(local, self._settings.branch)
+            tip = None if local is None else local_tip(local, self._settings.branch)
             reader = self._opened()
             if reader is not None:
                 try:
@@ -85,8 +87,8 @@ class GitSource:
             return reader.resolve(rev)
 
     def close(self) -> None:
-        """Ends a fetch over the network that is under way, and refuses later ones."""
-        self._remote.end()
+        """Ends a fetch that runs in its own process, as all over the network do, and refuses later ones."""
+        self._process.end()
 
     # --- how -------------------------------------------------------------------------------------------------
 
@@ -111,11 +113,11 @@ class GitSource:
 
     def _local(self) -> pygit2.Repository | None:
         directory = self._settings.directory
-        return None if directory is None else pygit2.Repository(str(directory), RepositoryOpenFlag.NO_SEARCH)
+        return None if directory is None else open_local(directory)
 
     def _updated(self, reader: RevisionReader, tip: RevisionId | None) -> RevisionId:
         before = reader.resolve(f"refs/heads/{self._settings.branch}")
-        after = tip if tip is not None and tip == before else self._fetch_into(self._mirror.directory)
+        after = tip if tip is not None and tip == before else self._fetched(self._mirror.directory)
         reader.check(after)
         if after == before and many_packs(self._mirror.directory):
             self._tidy(reader)
@@ -127,7 +129,7 @@ class GitSource:
         self._reader = None
 
     def _rebuilt(self, local: pygit2.Repository | None) -> RevisionId:
-        objects = None if local is None else git_directory(local) / "objects"
+        objects = git_directory(local) / "objects" if local is not None and self._may_run_here() else None
         try:
             return self._built(objects)
         except SourceError as error:
@@ -138,29 +140,23 @@ class GitSource:
 
     def _built(self, objects: Path | None) -> RevisionId:
         def fill(directory: Path) -> RevisionId:
-            revision = self._fetch_into(directory)
+            revision = self._fetched(directory)
             RevisionReader(pygit2.Repository(str(directory)), self._settings.path).check(revision)
             return revision
 
         self._reader = None
         return self._mirror.build(objects, fill)
 
-    def _fetch_into(self, mirror: Path) -> RevisionId:
+    def _fetched(self, mirror: Path) -> RevisionId:
         self._mirror.forget_interrupted()
         request = FetchRequest.of(self._settings, mirror)
-        return fetch(request) if self.is_local else self._remote.run(request)
+        return fetch(request) if self._may_run_here() else self._process.run(request)
 
-
-def git_directory(repository: pygit2.Repository) -> Path:
-    """Where its refs and objects are; of a linked work tree, those of the repository that it belongs to."""
-    directory = Path(repository.path)
-    common = directory / "commondir"
-    return (directory / common.read_text().strip()).resolve() if common.exists() else directory
-
-
-def _tip(repository: pygit2.Repository, branch: str) -> RevisionId:
-    refs = repository.references
-    ref = f"refs/heads/{branch}"
-    if ref in refs:
-        return RevisionId(str(refs[ref].resolve().target))
-    return branch_tip({name: str(refs[name].target) for name in refs}, branch)
+    def _may_run_here(self) -> bool:
+        """A fetch that takes milliseconds needs no process. One that may never end does, so that it can be ended."""
+        local = self._local()
+        if local is None:
+            return False
+        if self._loose is None:
+            self._loose = LooseObjects(git_directory(local) / "objects")
+        return self._loose.are_whole()

@@ -16,6 +16,7 @@ import pygit2
 
 from meshd.names import RevisionId
 from meshd.source.fetching import EXACTLY_HERE
+from meshd.source.loose import LooseObjects
 
 _URL = "remote.origin.url"
 
@@ -32,7 +33,7 @@ class Mirror:
         """None when there is none, or it is damaged or another repository's, or what a crash left of one."""
         with suppress(pygit2.GitError, KeyError, ValueError, OSError):
             repository = pygit2.Repository(str(self.directory), EXACTLY_HERE)
-            if repository.config[_URL] == self._url:
+            if repository.config[_URL] == self._url and LooseObjects(self.directory / "objects").are_whole():
                 return repository
         return None
 

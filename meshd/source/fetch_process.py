@@ -16,7 +16,7 @@ from meshd.source.fetching import FetchRequest
 from meshd.source.revision import SourceError
 
 
-class RemoteFetch:
+class FetchProcess:
     """At most one at a time. `end` may be called from another thread and ends the one that runs, and all later ones."""
 
     def __init__(self, timeout: timedelta) -> None:
@@ -32,7 +32,7 @@ class RemoteFetch:
                 self._tell(process, request)
             process.wait(self._timeout.total_seconds())
         except subprocess.TimeoutExpired as error:
-            hint = "does the server answer? raise repository.timeout if the repository is large or the network slow"
+            hint = "does the server answer, is `git fsck` content? if it is only slow, raise repository.timeout"
             raise unreachable(f"the fetch took longer than {self._timeout.total_seconds():g} s", hint) from error
         finally:
             process.kill()
