@@ -31,7 +31,7 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
         "meshd reads SHA-1 repositories with refs in files: `git init --object-format=sha1 --ref-format=files`",
     ),
     (
-        r"unsupported URL protocol|invalid argument: 'port'|malformed URL|invalid packet line",
+        r"unsupported URL protocol|invalid argument: 'port|malformed URL|invalid packet line",
         "RepositoryUnsupported",
         "repository.url is a path, file://, ssh://, user@host:path, https://, http:// or git://, of a full clone",
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -56,7 +55,6 @@ class FetchProcess:
                 [sys.executable, "-P", "-m", "meshd.source.fetching"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
             )
             return self._process
 

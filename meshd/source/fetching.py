@@ -152,8 +152,10 @@ def _answer(request: FetchRequest, home: str) -> dict[str, str]:
 
 def _end_with_parent() -> None:
     # The agent holds the other end of stdin. Were it killed, a late fetch must not write beside its successor's.
+    # (Read without a buffer, whose lock would end the interpreter by an abort.)
     with suppress(OSError):
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 1):
+            continue
     os._exit(1)
 
 

@@ -45,6 +45,7 @@ class Watch:
         self._directory: Final = git_directory
         self._moved: Final = moved
         self._observer: BaseObserver | None = None
+        self._refs: _Refs | None = None
         self._identity: tuple[int, int] | None = None
         self.ailment = ""
         self.renew()
@@ -52,8 +53,9 @@ class Watch:
     @property
     def alive(self) -> bool:
         """Whether a push would be noticed: the directory that is watched is still the one at this path."""
-        running = self._observer is not None and self._observer.is_alive()
-        return running and self._identity == _identity(self._directory)
+        if self._observer is None or self._refs is None or self._refs.gone:
+            return False
+        return self._observer.is_alive() and self._identity == _identity(self._directory)
 
     def renew(self) -> bool:
         """Watches again if need be; for the daemon to call at each poll. Costs a `stat` or two while all is well."""
@@ -84,11 +86,11 @@ class Watch:
         self.stop()
 
     def _started(self) -> BaseObserver:
-        handler = _Refs(self._directory, self._moved)
+        refs = self._refs = _Refs(self._directory, self._moved)
         observer = Observer()
         try:
-            observer.schedule(handler, str(self._directory), recursive=False, event_filter=_EVENTS)
-            observer.schedule(handler, str(self._directory / "refs"), recursive=True, event_filter=_EVENTS)
+            observer.schedule(refs, str(self._directory), recursive=False, event_filter=_EVENTS)
+            observer.schedule(refs, str(self._directory / "refs"), recursive=True, event_filter=_EVENTS)
             observer.start()
         except BaseException:
             observer.unschedule_all()
@@ -97,14 +99,20 @@ class Watch:
 
 
 class _Refs(FileSystemEventHandler):
-    """git writes `main.lock` and renames it; of the top directory only `packed-refs` and `refs` itself matter."""
+    """git writes `main.lock` and renames it; of the top directory only `packed-refs` and `refs` itself matter.
+
+    `gone` when the directory was deleted: one made anew at its path may well have its inode number.
+    """
 
     def __init__(self, directory: Path, moved: Callable[[], None]) -> None:
         self._top = os.fspath(directory)
         self._refs = os.fspath(directory / "refs") + os.sep
         self._moved = moved
+        self.gone = False
 
     def on_any_event(self, event: FileSystemEvent) -> None:
+        if isinstance(event, DirDeletedEvent) and os.fsdecode(event.src_path) in (self._top, self._refs.rstrip(os.sep)):
+            self.gone = True
         path = os.fsdecode(event.dest_path or event.src_path)
         if path.endswith(".lock") or not self._is_ref(path):
             return

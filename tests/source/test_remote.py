@@ -1,0 +1,365 @@
+"""Fetching over the network: git:// from a real daemon, http from git's own backend, and servers that misbehave."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pygit2
+import pytest
+from pygit2.enums import CredentialType
+
+from meshd.source.faults import source_error
+from meshd.source.fetching import FetchRequest, _Callbacks, trust_only
+from meshd.source.revision import SourceError
+from meshd.source.settings import RepositorySettings, without_credentials
+from tests.source.repositories import ENVIRONMENT, a_repository, a_source, free_port, git, git_daemon
+from tests.waiting import until
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return a_repository(tmp_path)
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    with git_daemon(tmp_path) as url:
+        yield url
+
+
+def refused(source) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        source.fetch()
+    return caught.value
+
+
+def test_a_push_to_a_remote_repository_is_fetched(repository, daemon, tmp_path):
+    source = a_source(f"{daemon}/mesh.git", tmp_path)
+    assert not source.is_local
+    assert source.local_git_directory() is None
+    for number in range(3):
+        revision = repository.push({"a.yaml": f"{number}"})
+
+        assert source.fetch() == revision
+        assert source.fetch() == revision
+        assert source.read(source.revision(revision).files["a.yaml"]) == b"%d" % number
+
+
+def test_a_remote_branch_moved_by_force_or_deleted_is_told(repository, daemon, tmp_path):
+    source = a_source(f"{daemon}/mesh.git", tmp_path)
+    first = repository.push({"a.yaml": "1"})
+    repository.push({"a.yaml": "2"})
+    source.fetch()
+    git(repository.work, "reset", "--quiet", "--hard", first)
+    third = repository.push({"a.yaml": "3"}, "--force")
+
+    assert source.fetch() == third
+    assert list(source.ancestors(third)) == [first]
+
+    git(repository.bare, "branch", "-m", "main", "other")
+    error = refused(source)
+    assert (error.reason, error.hint) == ("BranchNotFound", "its branches: other")
+    assert list(source.revision(third).files) == ["a.yaml"]
+
+
+def test_an_empty_remote_repository_is_told(repository, daemon, tmp_path):
+    assert refused(a_source(f"{daemon}/mesh.git", tmp_path)).reason == "RepositoryEmpty"
+
+
+def test_a_remote_repository_that_is_not_there_or_whose_server_is_away_is_told(daemon, tmp_path):
+    assert refused(a_source(f"{daemon}/nowhere.git", tmp_path)).reason == "RepositoryUnreachable"
+    assert refused(a_source(f"git://127.0.0.1:{free_port()}/x.git", tmp_path)).reason == "RepositoryUnreachable"
+    assert refused(a_source("ftp://127.0.0.1/x.git", tmp_path)).reason == "RepositoryUnsupported"
+
+
+def test_a_remote_sha256_repository_is_told(tmp_path, daemon):
+    git(tmp_path, "init", "--quiet", "-b", "main", "--object-format=sha256", "other")
+    (tmp_path / "other" / "a.yaml").write_text("1")
+    git(tmp_path / "other", "add", ".")
+    git(tmp_path / "other", "commit", "--quiet", "-m", "1")
+
+    assert refused(a_source(f"{daemon}/other/.git", tmp_path)).reason == "RepositoryUnsupported"
+
+
+@contextmanager
+def a_silent_server() -> Iterator[tuple[int, list[socket.socket]]]:
+    """Accepts, and says nothing."""
+    connections: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connections.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield server.getsockname()[1], connections
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in connections:
+                connection.close()
+
+
+@pytest.mark.parametrize("scheme", ["git", "http", "ssh"])
+def test_a_server_that_says_nothing_is_left_at_the_deadline(tmp_path, scheme):
+    with a_silent_server() as (port, _):
+        source = a_source(f"{scheme}://127.0.0.1:{port}/mesh.git", tmp_path, timeout=timedelta(seconds=1))
+
+        error = refused(source)
+
+    assert error.reason == "RepositoryUnreachable"
+    assert "longer than 1 s" in str(error)
+    assert "repository.timeout" in error.hint
+
+
+def test_closing_ends_a_fetch_that_is_under_way(tmp_path):
+    with a_silent_server() as (port, connections):
+        source = a_source(f"git://127.0.0.1:{port}/mesh.git", tmp_path)
+        errors: list[SourceError] = []
+        thread = threading.Thread(target=lambda: errors.append(refused(source)))
+        thread.start()
+        until(lambda: connections, what="the fetch to connect")
+
+        source.close()
+        thread.join(20)
+
+    assert [error.reason for error in errors] == ["RepositoryUnreachable"]
+    assert "stopping" in str(refused(source))
+
+
+def test_a_fetch_ends_when_its_agent_is_gone(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from meshd.source.git import GitSource\n"
+        "from meshd.source.settings import RepositorySettings as R\n"
+        "GitSource(R(url=sys.argv[1]), Path(sys.argv[2])).fetch()"
+    )
+    with a_silent_server() as (port, connections):
+        url = f"git://127.0.0.1:{port}/mesh.git"
+        agent = subprocess.Popen([os.sys.executable, "-c", program, url, str(tmp_path / "state" / "mirror.git")])
+        until(lambda: connections, what="the fetch to connect")
+        agent.kill()
+        agent.wait()
+
+        connections[0].settimeout(20)
+        while connections[0].recv(4096):  # the request; then the end, for the fetching process is gone
+            pass
+
+
+def test_a_fetch_killed_in_the_middle_is_done_again(repository, daemon, tmp_path):
+    revision = repository.push({f"{n}.yaml": os.urandom(50_000).hex() for n in range(40)})
+    for number in range(6):
+        timeout = timedelta(milliseconds=120 + 40 * number)
+        source = a_source(f"{daemon}/mesh.git", tmp_path, timeout=timeout)
+        try:
+            source.fetch()
+        except SourceError as error:
+            assert error.reason == "RepositoryUnreachable"  # noqa: PT017 - it may be in time, on a quick machine
+
+    source = a_source(f"{daemon}/mesh.git", tmp_path)
+
+    assert source.fetch() == revision
+    assert len(source.revision(revision).files) == 40
+
+
+# --- credentials ---------------------------------------------------------------------------------------------
+
+
+class _Backend(BaseHTTPRequestHandler):
+    """`git http-backend`, behind a password if the server has one."""
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        wanted = self.server.password  # type: ignore[attr-defined]
+        given = self.headers.get("Authorization", "")
+        if wanted and given != "Basic " + base64.b64encode(wanted.encode()).decode():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        path, _, query = self.path.partition("?")
+        environment = {
+            **ENVIRONMENT,
+            "GIT_PROJECT_ROOT": str(self.server.root),  # type: ignore[attr-defined]
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": self.headers.get("Content-Length", "0"),
+        }
+        body = self.rfile.read(int(environment["CONTENT_LENGTH"]))
+        done = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=False)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        headers = [line.split(": ", 1) for line in head.decode().splitlines()]
+        status = next((value for name, value in headers if name == "Status"), "200")
+        self.send_response(int(status.split()[0]))
+        for name, value in headers:
+            if name != "Status":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def http_server(root: Path, password: str = "") -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Backend)
+    server.root, server.password = root, password  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_repository_behind_a_password_is_fetched_with_it(repository, tmp_path):
+    revision = repository.push({"a.yaml": "1"})
+    secret = tmp_path / "token"
+    secret.write_text("s3cret\n")
+    with http_server(tmp_path, "meshd:s3cret") as address:
+        source = a_source(f"http://{address}/mesh.git", tmp_path, username="meshd", password_file=secret)
+
+        assert source.fetch() == revision
+        assert source.fetch() == revision
+
+
+def test_a_password_that_is_missing_or_wrong_is_told_and_never_shown(repository, tmp_path):
+    repository.push({"a.yaml": "1"})
+    secret = tmp_path / "token"
+    secret.write_text("wr0ng")
+    with http_server(tmp_path, "meshd:s3cret") as address:
+        without = refused(a_source(f"http://{address}/mesh.git", tmp_path))
+        wrong = refused(a_source(f"http://{address}/mesh.git", tmp_path, username="meshd", password_file=secret))
+        in_url = refused(a_source(f"http://meshd:wr0ng@{address}/mesh.git", tmp_path))
+        absent = refused(a_source(f"http://{address}/mesh.git", tmp_path, password_file=tmp_path / "nowhere"))
+
+    for error in (without, wrong, in_url, absent):
+        assert error.reason == "RepositoryRefused"
+        assert "wr0ng" not in f"{error} {error.hint}"
+    assert "repository.passwordFile" in without.hint
+    assert "nowhere" in str(absent)
+
+
+def test_a_repository_without_a_password_needs_none_over_http(repository, tmp_path):
+    revision = repository.push({"a.yaml": "1"})
+    with http_server(tmp_path) as address:
+        assert a_source(f"http://{address}/mesh.git", tmp_path).fetch() == revision
+        assert refused(a_source(f"http://{address}/nowhere.git", tmp_path)).reason == "RepositoryUnreachable"
+
+
+def test_secrets_of_a_url_are_not_shown():
+    settings = RepositorySettings(url="https://me:s3cret@git.example.com/mesh.git")
+
+    assert settings.shown_url == "https://git.example.com/mesh.git"
+    assert "s3cret" not in repr(settings)
+    assert without_credentials("no https://t0ken@a/b or http://u:p@c/d") == "no https://a/b or http://c/d"
+
+
+@pytest.mark.parametrize(
+    ("url", "directory"),
+    [
+        ("/srv/mesh.git", Path("/srv/mesh.git")),
+        ("file:///srv/my%20mesh.git", Path("/srv/my mesh.git")),
+        ("./mesh.git", Path.cwd() / "mesh.git"),
+        ("ssh://git@example.com/mesh.git", None),
+        ("git@example.com:mesh.git", None),
+        ("https://example.com/mesh.git", None),
+    ],
+)
+def test_a_repository_on_this_machine_is_told_from_others(url, directory):
+    assert RepositorySettings(url=url).directory == directory
+
+
+# --- ssh: what libgit2 asks, without a server -------------------------------------------------------------------
+
+
+def callbacks(**settings: object) -> _Callbacks:
+    request = FetchRequest(mirror="", url="", branch="main", is_local=False)
+    return _Callbacks(FetchRequest(**{**{f: getattr(request, f) for f in request.__slots__}, **settings}))
+
+
+def test_an_unknown_or_changed_host_key_is_refused():
+    assert callbacks().certificate_check(None, True, b"git.example.com") is True
+
+    with pytest.raises(SourceError) as caught:
+        callbacks().certificate_check(None, False, b"git.example.com")
+
+    assert caught.value.reason == "RepositoryRefused"
+    assert "knownHosts" in caught.value.hint
+
+
+def test_an_ssh_key_is_shown_once():
+    asked = callbacks(ssh_key="/etc/meshd/id_ed25519")
+
+    assert isinstance(asked.credentials("ssh://x", "git", CredentialType.USERNAME), pygit2.Username)
+    key = asked.credentials("ssh://x", "git", CredentialType.SSH_KEY)
+    assert key.credential_tuple == ("git", None, "/etc/meshd/id_ed25519", "")
+    with pytest.raises(SourceError) as caught:
+        asked.credentials("ssh://x", "git", CredentialType.SSH_KEY)
+    assert caught.value.reason == "RepositoryRefused"
+
+
+def test_without_a_key_the_agents_is_asked():
+    assert isinstance(callbacks().credentials("ssh://x", "git", CredentialType.SSH_KEY), pygit2.KeypairFromAgent)
+
+
+def test_known_hosts_are_those_of_the_settings_and_no_others(tmp_path):
+    known = tmp_path / "known"
+    known.write_text("git.example.com ssh-ed25519 AAAA\n")
+    home = pygit2.settings.homedir
+    (tmp_path / "home").mkdir()
+    try:
+        trust_only(str(known), str(tmp_path / "home"))
+        assert pygit2.settings.homedir == str(tmp_path / "home")
+        assert (tmp_path / "home" / ".ssh" / "known_hosts").read_text() == known.read_text()
+    finally:
+        pygit2.settings.homedir = home
+
+
+def test_known_hosts_that_cannot_be_read_are_told(tmp_path):
+    error = refused(a_source("ssh://git@127.0.0.1:1/x.git", tmp_path, known_hosts=tmp_path / "nowhere"))
+
+    assert (error.reason, "nowhere" in str(error)) == ("RepositoryRefused", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("failed to authenticate SSH session: Username/PublicKey combination invalid", "RepositoryRefused"),
+        ("failed to authenticate SSH session: Unable to open private key file", "RepositoryRefused"),
+        ("the SSL certificate is invalid", "RepositoryRefused"),
+        ("unexpected http status code: 403", "RepositoryRefused"),
+        ("unexpected http status code: 502", "RepositoryUnreachable"),
+        ("failed to resolve address for git.example.com: Name or service not known", "RepositoryUnreachable"),
+        ("failed to write chunk: No space left on device", "MirrorNotWritable"),
+        ("object not found - no match for id (1234)", "RepositoryCorrupt"),
+    ],
+)
+def test_what_libgit2_says_becomes_a_reason(text, reason):
+    assert source_error(pygit2.GitError(text)).reason == reason
