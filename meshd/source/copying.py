@@ -1,7 +1,7 @@
 """Fetches from a repository on this machine: what the mirror lacks is copied as one pack, then the ref moves.
 
 libgit2's own transport for local repositories packs all branches anew at every fetch: with 100 of them a push of one
-commit took 850 ms to fetch, and takes 3 this way.
+commit took 850 ms to fetch, and takes 10 this way.
 """
 
 from __future__ import annotations

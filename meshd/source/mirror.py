@@ -75,7 +75,7 @@ class Mirror:
 
 
 def copy_objects(source: Path, target: Path) -> None:
-    """Copies what a fetch would have to pack again: 10 000 files and 2 000 commits in 10 ms instead of 3 s.
+    """Copies what a fetch would have to pack again: 10 000 files and 2 000 commits in 0.1 s instead of 3 s.
 
     One that borrows objects, has no complete history, or is being packed this very moment, is left to the fetch.
     """
