@@ -6,14 +6,20 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A load that ends closes its connections in the middle of an answer; that is not the backend's fault."""
+
+
 class Backend:
     """`port` is free when chosen by the kernel; `seen` holds (method, path, headers) of each request."""
 
     def __init__(self, version: str, address: str = "127.0.0.1", port: int = 0) -> None:
         self.version = version
         self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self._server = ThreadingHTTPServer((address, port), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server((address, port), self._handler())
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
