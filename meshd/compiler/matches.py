@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Final
 
 from meshd.mesh.client import Client
 from meshd.plan import HeaderMatch, QueryMatch, RouteMatch, TextMatch
-from meshd.resources.string_match import StringMatch
+from meshd.resources.string_match import StringMatch, takes_empty
 from meshd.resources.virtual_service import HTTPMatchRequest
 
 MESH: Final = "mesh"
 _EVERY_PATH: Final = TextMatch(kind="prefix", value="/")
 _CATCH_ALL: Final = (_EVERY_PATH, TextMatch(kind="prefix", value=""), TextMatch(kind="regex", value=".*"))
+_ANY_VALUE: Final = frozenset({"*", ".*"})  # the lone `*` is no RE2, and allowed in `withoutHeaders` only
 # Istio once took these four as names of properties in `headers`; they have fields of their own (V-34).
 _NOT_HEADERS: Final = frozenset({"uri", "scheme", "method", "authority"})
 
@@ -34,16 +36,19 @@ def _from_namespace(match: HTTPMatchRequest, client: Client) -> bool:
     return match.source_namespace in {None, client.namespace}
 
 
-def route_match(match: HTTPMatchRequest) -> RouteMatch:
+def route_matches(match: HTTPMatchRequest) -> Iterator[RouteMatch]:
+    """A request that one of them takes is taken; nearly always there is only one."""
     path = text_match(match.uri) or _EVERY_PATH
-    return RouteMatch(
-        path=path,
-        ignore_case=match.ignore_uri_case and path.kind != "regex",
-        headers=tuple(sorted(_header_matches(match), key=lambda header: (header.name, header.invert))),
-        query=tuple(
-            QueryMatch(name=name, text=text_match(value)) for name, value in sorted(match.query_params.items())
-        ),
-    )
+    query = tuple(QueryMatch(name=name, text=text_match(value)) for name, value in sorted(match.query_params.items()))
+    wanted = tuple(_wanted(match))
+    for unwanted in product(*_unwanted(match)):
+        headers = sorted((*wanted, *unwanted), key=lambda header: (header.name, header.invert))
+        yield RouteMatch(
+            path=path,
+            ignore_case=match.ignore_uri_case and path.kind != "regex",
+            headers=tuple(headers),
+            query=query,
+        )
 
 
 def is_catch_all(match: RouteMatch) -> bool:
@@ -61,7 +66,7 @@ def text_match(match: StringMatch | None) -> TextMatch | None:
     return None if match.regex is None else TextMatch(kind="regex", value=match.regex)
 
 
-def _header_matches(match: HTTPMatchRequest) -> Iterator[HeaderMatch]:
+def _wanted(match: HTTPMatchRequest) -> Iterator[HeaderMatch]:
     for name, value in ((":scheme", match.scheme), (":method", match.method), (":authority", match.authority)):
         text = text_match(value)
         if text:  # without text these match always, and a pseudo-header is always there
@@ -69,10 +74,20 @@ def _header_matches(match: HTTPMatchRequest) -> Iterator[HeaderMatch]:
     for name, value in match.headers.items():
         if name not in _NOT_HEADERS:
             yield HeaderMatch(name=name.lower(), text=text_match(value))
+
+
+def _unwanted(match: HTTPMatchRequest) -> Iterator[tuple[HeaderMatch, ...]]:
+    """For each header the ways in which it may be as wanted: one of them is enough (V-35).
+
+    A negated match takes a missing header for an empty one. Where the text itself takes an empty value that would be
+    wrong, so the absence of the header is a way of its own.
+    """
     for name, value in match.without_headers.items():
-        yield HeaderMatch(name=name.lower(), text=_unless(value), invert=True)
-
-
-def _unless(value: StringMatch) -> TextMatch | None:
-    """`{}` and the lone `*`, which is no RE2, forbid the header whatever its value (V-35)."""
-    return None if value.regex == "*" else text_match(value)
+        if name in _NOT_HEADERS:
+            continue
+        absent = HeaderMatch(name=name.lower(), text=None, invert=True)
+        if value.is_empty or value.regex in _ANY_VALUE:
+            yield (absent,)
+        else:
+            other = HeaderMatch(name=name.lower(), text=text_match(value), invert=True)
+            yield (absent, other) if takes_empty(value) else (other,)

@@ -12,7 +12,7 @@ from meshd.compiler.faults import abort, delay
 from meshd.compiler.forwards import default_forward, forward
 from meshd.compiler.headers import request_edits, response_edits
 from meshd.compiler.host import Host
-from meshd.compiler.matches import applies, is_catch_all, route_match
+from meshd.compiler.matches import applies, is_catch_all, route_matches
 from meshd.compiler.redirects import redirect, respond
 from meshd.compiler.upstream import Upstream
 from meshd.plan import Action, Respond, Route, RouteMatch
@@ -86,10 +86,10 @@ def _all(rules: Iterable[HTTPRoute], place: _Place) -> Iterator[Route]:
     for rule in rules:
         matches = [match for match in rule.match if place.admits(match)]
         if not rule.match:
-            yield _route(rule, None, place.action(rule))
+            yield _route(rule, None, RouteMatch(), place.action(rule))
         elif matches:
             action = place.action(rule)
-            yield from (_route(rule, match, action) for match in matches)
+            yield from (_route(rule, match, each, action) for match in matches for each in route_matches(match))
 
 
 def _unavailable(why: Problem) -> Respond:
@@ -97,10 +97,10 @@ def _unavailable(why: Problem) -> Respond:
     return Respond(status=503, headers=((REASON, why.message.replace("%", "%%")),))
 
 
-def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, action: Action) -> Route:
+def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, route_match: RouteMatch, action: Action) -> Route:
     return Route(
         name=".".join(name for name in (rule.name, match.name if match else "") if name),
-        match=route_match(match) if match else RouteMatch(),
+        match=route_match,
         action=action,
         delay=delay(rule.fault),
         abort=abort(rule.fault),

@@ -31,6 +31,13 @@ class StringMatch(Message):
         return self.exact is None and self.prefix is None and self.regex is None
 
 
+def takes_empty(match: StringMatch) -> bool:
+    """Whether an empty value fits. For a match that `check_text` passed."""
+    if match.regex is not None:
+        return re2.fullmatch(match.regex, "", _QUIET) is not None
+    return match.exact == "" or match.prefix == ""
+
+
 def check_text(match: StringMatch | None, *, empty_prefix: bool = False, star: bool = False) -> Iterator[Problem]:
     """`empty_prefix`: a prefix may be empty, as that of a uri; `star`: the regex may be `*`, as in withoutHeaders."""
     if match is None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from meshd.compiler.matches import text_match
 from meshd.plan import (
     Abort,
     Delay,
@@ -113,6 +114,17 @@ def test_a_forbidden_header_is_an_inverted_match():
         HeaderMatch(name="b", text=None, invert=True),
         HeaderMatch(name="c", text=None, invert=True),
     )
+
+
+@pytest.mark.parametrize("forbidden", [StringMatch(regex="a*"), StringMatch(exact="")])
+def test_forbidding_a_text_that_an_empty_value_fits_spares_requests_without_the_header(forbidden: StringMatch):
+    match = a_match(without_headers={"a": forbidden, "b": StringMatch(regex=".*"), "method": StringMatch()})
+
+    absent, other = routes_of(a_route(match=(match,)))
+
+    no_b = HeaderMatch(name="b", text=None, invert=True)
+    assert absent.match.headers == (HeaderMatch(name="a", text=None, invert=True), no_b)
+    assert other.match.headers == (HeaderMatch(name="a", text=text_match(forbidden), invert=True), no_b)
 
 
 def test_query_parameters_match_by_value_or_presence():
