@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from meshd.memo import Memo
 from meshd.mesh.mesh import Mesh
@@ -36,26 +36,42 @@ class Assembled:
 
 
 def assemble(resources: Iterable[Resource], memo: Memo) -> Assembled:
-    """Services and merged rules are the very same objects as in the last pass while their parts are."""
-    kinds: dict[type[Resource], list[Resource]] = {}
-    for resource in resources:
-        kinds.setdefault(type(resource), []).append(resource)
-    settings = memo.recall(settle, next(iter(_of(kinds, MeshConfig)), None))
-    workloads = _of(kinds, WorkloadEntry)
-    built = registry(_of(kinds, ServiceEntry), workloads, memo)
+    """Services and merged rules are the very same objects as in the last pass while their parts are.
+
+    So is each index as a whole while no resource of its kinds changed, whatever became of the others.
+    """
+    kinds = _Kinds(resources, memo)
+    settings = memo.recall(settle, next(iter(kinds.all(MeshConfig)), None))
+    workloads = kinds.all(WorkloadEntry)
+    built = memo.recall(registry, kinds.all(ServiceEntry), workloads, memo)
     mesh = Mesh(
         settings=settings,
         services=built.services,
-        virtual_services=_by_host(_of(kinds, VirtualService), settings.domain_suffix, memo),
-        destination_rules=merged_rules(_of(kinds, DestinationRule), settings.domain_suffix, memo),
-        sidecars=_of(kinds, Sidecar),
-        workloads=workloads_by_host(workloads),
+        virtual_services=memo.recall(_by_host, kinds.all(VirtualService), settings.domain_suffix, memo),
+        destination_rules=memo.recall(merged_rules, kinds.all(DestinationRule), settings.domain_suffix, memo),
+        sidecars=kinds.all(Sidecar),
+        workloads=memo.recall(workloads_by_host, workloads),
     )
     return Assembled(mesh=mesh, problems=built.problems)
 
 
-def _of(kinds: dict[type[Resource], list[Resource]], kind: type[R]) -> tuple[R, ...]:
-    return by_age(resource for resource in kinds.get(kind, ()) if isinstance(resource, kind))
+class _Kinds:
+    """The resources by kind, each kind in the order of spec 2.6."""
+
+    __slots__ = ("_by_kind", "_memo")
+
+    def __init__(self, resources: Iterable[Resource], memo: Memo) -> None:
+        self._memo = memo
+        self._by_kind: dict[type[Resource], list[Resource]] = {}
+        for resource in resources:
+            self._by_kind.setdefault(type(resource), []).append(resource)
+
+    def all(self, kind: type[R]) -> tuple[R, ...]:
+        return self._memo.recall(_aged, *cast("list[R]", self._by_kind.get(kind, [])))
+
+
+def _aged(*resources: R) -> tuple[R, ...]:
+    return by_age(resources)
 
 
 def _by_host(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from meshd.memo import Memo, together
 from meshd.names import Namespace, ServiceHost
 from meshd.problems import Problem, Problems
 from meshd.registry.hosts import canonical
 from meshd.registry.instances import instances, passed_over
-from meshd.registry.precedence import exports
+from meshd.registry.precedence import exports, precedence
 from meshd.registry.service import Port, Service
 from meshd.registry.workload_index import WorkloadIndex
 from meshd.resources.protocol import family, port_protocol
+from meshd.resources.resource import Resource
 from meshd.resources.service_entry import ServiceEntry, ServicePort
 from meshd.resources.workload_entry import WorkloadEntry
 
@@ -28,34 +30,66 @@ class Registry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Built:
+    """One service; `entry` is the first of those that it came from."""
+
     service: Service
+    entry: ServiceEntry
     problems: Problems
 
 
 def registry(entries: Iterable[ServiceEntry], workloads: Iterable[WorkloadEntry], memo: Memo) -> Registry:
     """Every (host, namespace) as one service: the very same object as in the last pass while its parts are.
 
-    Entries and workloads come in the order of spec 2.6.
+    Entries and workloads come in the order of spec 2.6. No service has parts in two namespaces, so that what
+    happens in one costs the others nothing.
     """
-    index = WorkloadIndex(workloads)
-    services: dict[ServiceHost, list[Service]] = {}
-    problems: list[Problem] = []
-    for (host, _), sharing in _by_host(entries).items():
-        united = [entry for entry in sharing if _agree(entry, sharing[0])]
-        built = memo.recall(_build, host, len(united), *united, *index.selected_by(united[0]))
-        services.setdefault(host, []).append(built.service)
-        problems.extend(built.problems)
-        problems.extend(_left_out(host, sharing))
-    return Registry(
-        services={host: memo.recall(together, *found) for host, found in services.items()}, problems=tuple(problems)
-    )
+    at_home = _by_namespace(workloads)
+    built: dict[ServiceHost, list[_Built]] = {}
+    for namespace, own in _by_namespace(entries).items():
+        for each in memo.recall(_in_namespace, memo, len(own), *own, *at_home.get(namespace, ())):
+            built.setdefault(each.service.host, []).append(each)
+    services = {host: memo.recall(together, *_in_order(sharing)) for host, sharing in built.items()}
+    problems = (problem for sharing in built.values() for each in sharing for problem in each.problems)
+    return Registry(services=services, problems=tuple(problems))
 
 
-def _by_host(entries: Iterable[ServiceEntry]) -> dict[tuple[ServiceHost, str], list[ServiceEntry]]:
-    groups: dict[tuple[ServiceHost, str], list[ServiceEntry]] = {}
+R = TypeVar("R", bound=Resource)
+
+
+def _by_namespace(resources: Iterable[R]) -> dict[str, list[R]]:
+    namespaces: dict[str, list[R]] = {}
+    for resource in resources:
+        namespaces.setdefault(resource.metadata.namespace, []).append(resource)
+    return namespaces
+
+
+def _in_order(sharing: list[_Built]) -> Iterable[Service]:
+    if len(sharing) > 1:
+        sharing.sort(key=lambda built: precedence(built.entry.metadata))
+    return (built.service for built in sharing)
+
+
+def _in_namespace(memo: Memo, count: int, *parts: ServiceEntry | WorkloadEntry) -> tuple[_Built, ...]:
+    """`parts`: the entries of a namespace, `count` of them, then its workloads."""
+    index = WorkloadIndex(part for part in parts[count:] if isinstance(part, WorkloadEntry))
+    hosts = _by_host(part for part in parts[:count] if isinstance(part, ServiceEntry))
+    return tuple(_recalled(memo, index, host, sharing) for host, sharing in hosts.items())
+
+
+def _recalled(memo: Memo, index: WorkloadIndex, host: ServiceHost, sharing: list[ServiceEntry]) -> _Built:
+    first = sharing[0]
+    if len(sharing) == 1:
+        return memo.recall(_build, host, 1, first, *index.selected_by(first))
+    united = [entry for entry in sharing if _agree(entry, first)]
+    built = memo.recall(_build, host, len(united), *united, *index.selected_by(first))
+    return replace(built, problems=(*built.problems, *_left_out(host, sharing)))
+
+
+def _by_host(entries: Iterable[ServiceEntry]) -> dict[ServiceHost, list[ServiceEntry]]:
+    groups: dict[ServiceHost, list[ServiceEntry]] = {}
     for entry in entries:
         for host in dict.fromkeys(map(canonical, entry.hosts)):
-            groups.setdefault((host, entry.metadata.namespace), []).append(entry)
+            groups.setdefault(host, []).append(entry)
     return groups
 
 
@@ -100,7 +134,9 @@ def _build(host: ServiceHost, count: int, *parts: ServiceEntry | WorkloadEntry) 
         export_to=exports(first.export_to, Namespace(first.metadata.namespace)),
         origin=first.origin,
     )
-    return _Built(service=service, problems=(*_port_conflicts(host, entries, ports), *passed_over(first, selected)))
+    return _Built(
+        service=service, entry=first, problems=(*_port_conflicts(host, entries, ports), *passed_over(first, selected))
+    )
 
 
 def _united(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -185,6 +185,30 @@ def test_a_file_that_moves_is_told_at_its_new_place():
     assert told(repository.load()) == ["b.yaml:8:27 E-VS-DEST-UNKNOWN"]
 
 
+def test_of_an_edited_file_the_documents_that_did_not_change_are_the_same_objects():
+    repository = Repository(a=f"{SERVICE}---\n{ROUTE}---\n{RULE}")
+    before = repository.load().mesh
+    repository.files["a"] = repository.files["a"].replace("host: reviews.shop, subset", "host: reviews.shop.,subset")
+
+    after = repository.load().mesh
+
+    assert before
+    assert after
+    assert after.services["reviews.shop"] is before.services["reviews.shop"]
+    assert after.destination_rules["reviews.shop"] is before.destination_rules["reviews.shop"]
+    assert after.virtual_services["reviews.shop"] != before.virtual_services["reviews.shop"]
+
+
+def test_a_document_that_moved_is_told_at_its_new_line():
+    repository = Repository(a=f"{SERVICE}---\n{ROUTE}")
+    repository.load()
+    repository.files["a"] = f"{SERVICE}\n---\n{ROUTE}"
+
+    (problem,) = repository.load().problems
+
+    assert problem.at.line == 17
+
+
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "MOST_FILES", 2)

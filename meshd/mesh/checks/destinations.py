@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
+from meshd.memo import Memo
 from meshd.mesh.audience import Audience
 from meshd.mesh.checks.did_you_mean import Known
 from meshd.mesh.client import Client
 from meshd.mesh.rules import MergedRule
 from meshd.mesh.selection import rule_among
-from meshd.mesh.survey import Survey
+from meshd.mesh.survey import Residents, Survey
 from meshd.mesh.visibility import hosts_of, service_for
 from meshd.names import Namespace, ServiceHost
-from meshd.problems import Problem, Problems, nearest
+from meshd.problems import Origin, Problem, Problems, nearest
 from meshd.registry.host_table import HostTable
 from meshd.registry.hosts import complete, is_wildcard
 from meshd.registry.precedence import exports
@@ -22,14 +24,27 @@ from meshd.registry.settings import MeshSettings
 from meshd.resources.destination import Destination
 from meshd.resources.virtual_service import VirtualService
 
+_Part = tuple[Service, ...] | tuple[MergedRule, ...] | Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    """`unknown`: the destinations whose host no service has, each with its complete host."""
+
+    problems: Problems
+    unknown: tuple[tuple[ServiceHost, Origin], ...]
+
 
 def destinations(survey: Survey) -> Iterator[Problem]:
-    known = Known(survey.mesh.services)
+    mesh, memo = survey.mesh, survey.memo
+    known = Known(mesh.services)
+    ground = memo.recall(_ground, mesh.services, survey.rules, survey.residents, mesh.settings, memo)
     for virtual_service in survey.virtual_services:
-        for host in _hosts(survey, virtual_service):
-            if host not in survey.mesh.services:
-                yield from _unknown(survey, virtual_service, host, known)
-        yield from _of_one(survey, virtual_service)
+        verdict = memo.recall(_verdict, virtual_service, ground)
+        yield from verdict.problems
+        for host, at in verdict.unknown:
+            message = f"no ServiceEntry has the host {host!r}"
+            yield Problem(code="E-VS-DEST-UNKNOWN", at=at, message=message, hint=known.near(host))
 
 
 def named_by(virtual_service: VirtualService) -> Iterator[Destination]:
@@ -41,47 +56,72 @@ def named_by(virtual_service: VirtualService) -> Iterator[Destination]:
             yield route.mirror
 
 
-def _hosts(survey: Survey, virtual_service: VirtualService) -> tuple[ServiceHost, ...]:
-    return survey.memo.recall(_destination_hosts, virtual_service, survey.mesh.settings.domain_suffix)
-
-
-def _destination_hosts(virtual_service: VirtualService, domain_suffix: str) -> tuple[ServiceHost, ...]:
-    namespace = Namespace(virtual_service.metadata.namespace)
-    named = (complete(destination.host, namespace, domain_suffix) for destination in named_by(virtual_service))
-    return tuple(dict.fromkeys(named))
-
-
-def _unknown(survey: Survey, virtual_service: VirtualService, host: ServiceHost, known: Known) -> Iterator[Problem]:
-    namespace = Namespace(virtual_service.metadata.namespace)
-    for destination in named_by(virtual_service):
-        if complete(destination.host, namespace, survey.mesh.settings.domain_suffix) == host:
-            yield Problem(
-                code="E-VS-DEST-UNKNOWN",
-                at=destination.origin.at("host"),
-                message=f"no ServiceEntry has the host {host!r}",
-                hint=known.near(host),
-            )
+def _full(destination: Destination, virtual_service: VirtualService, settings: MeshSettings) -> ServiceHost:
+    return complete(destination.host, Namespace(virtual_service.metadata.namespace), settings.domain_suffix)
 
 
 # --- one VirtualService, remembered while all that it leads to is unchanged -----------------------------------
 
 
-def _of_one(survey: Survey, virtual_service: VirtualService) -> Problems:
-    services, settings = survey.mesh.services, survey.mesh.settings
-    hosts = _hosts(survey, virtual_service)
-    fronts = survey.memo.recall(hosts_of, virtual_service, settings.domain_suffix)
-    groups = [services[host] for host in dict.fromkeys((*hosts, *fronts)) if host in services]
-    rules = {of: rules for host in hosts for of, rules in survey.rules.covering(host)}
-    picky = {rule.namespace for of in rules.values() for rule in of if rule.selector is not None}
-    clients = survey.clients(sorted(picky))
-    return survey.memo.recall(_problems, virtual_service, survey.homes, settings, *groups, *rules.values(), *clients)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """All of the mesh that a VirtualService may lead to."""
+
+    services: Mapping[ServiceHost, tuple[Service, ...]]
+    rules: HostTable[tuple[MergedRule, ...]]
+    residents: Residents
+    settings: MeshSettings
+    memo: Memo
+
+
+def _ground(
+    services: Mapping[ServiceHost, tuple[Service, ...]],
+    rules: HostTable[tuple[MergedRule, ...]],
+    residents: Residents,
+    settings: MeshSettings,
+    memo: Memo,
+) -> _Ground:
+    return _Ground(services=services, rules=rules, residents=residents, settings=settings, memo=memo)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """`destinations`: complete host and place of each; `hosts`: those, each once; `fronts`: its own besides."""
+
+    destinations: tuple[tuple[ServiceHost, Origin], ...]
+    hosts: tuple[ServiceHost, ...]
+    fronts: tuple[ServiceHost, ...]
+
+
+def _names(virtual_service: VirtualService, settings: MeshSettings) -> _Names:
+    named = tuple(
+        (_full(each, virtual_service, settings), each.origin.at("host")) for each in named_by(virtual_service)
+    )
+    hosts = tuple(dict.fromkeys(host for host, _ in named))
+    fronts = tuple(host for host in hosts_of(virtual_service, settings.domain_suffix) if host not in hosts)
+    return _Names(destinations=named, hosts=hosts, fronts=fronts)
+
+
+def _verdict(virtual_service: VirtualService, ground: _Ground) -> _Verdict:
+    """Where something of the mesh changed, but nothing of what this one leads to, its problems are recalled."""
+    services, settings, memo = ground.services, ground.settings, ground.memo
+    names = memo.recall(_names, virtual_service, settings)
+    groups = [services[host] for host in (*names.hosts, *names.fronts) if host in services]
+    covering = {of: group for host in names.hosts for of, group in ground.rules.covering(host)}
+    picky = {rule.namespace for group in covering.values() for rule in group if rule.selector is not None}
+    clients = ground.residents.clients(sorted(picky), memo)
+    parts: tuple[_Part, ...] = (*groups, *covering.values(), *clients)
+    return _Verdict(
+        problems=memo.recall(_problems, virtual_service, ground.residents.homes, settings, *parts),
+        unknown=tuple((host, at) for host, at in names.destinations if host not in services),
+    )
 
 
 def _problems(
     virtual_service: VirtualService,
     homes: tuple[Namespace, ...],
     settings: MeshSettings,
-    *parts: tuple[Service, ...] | tuple[MergedRule, ...] | Client,
+    *parts: _Part,
 ) -> Problems:
     """`parts`: the services of each host that it names, the rules of each host that covers a destination, and the
     clients for whom labels decide which rule is in force."""
@@ -96,7 +136,7 @@ def _problems(
 class _Routes:
     """One VirtualService with all that its hosts and destinations mean to those who see it."""
 
-    __slots__ = ("_audience", "_exported", "_ports", "_root", "_rules", "_services", "_suffix", "_virtual_service")
+    __slots__ = ("_audience", "_exported", "_ports", "_root", "_rules", "_services", "_settings", "_virtual_service")
 
     def __init__(
         self,
@@ -108,7 +148,7 @@ class _Routes:
     ) -> None:
         self._virtual_service = virtual_service
         self._audience = audience
-        self._suffix = settings.domain_suffix
+        self._settings = settings
         self._root = Namespace(settings.root_namespace)
         self._services = _by_host(services)
         self._rules = HostTable(_by_host(rules))
@@ -121,7 +161,7 @@ class _Routes:
 
     def _front_ports(self) -> tuple[Port, ...]:
         """The ports at which the hosts of the VirtualService are called; none where that cannot be told here."""
-        hosts = hosts_of(self._virtual_service, self._suffix)
+        hosts = hosts_of(self._virtual_service, self._settings.domain_suffix)
         found = [service for host in hosts for service in self._services.get(host, ())]
         if any(is_wildcard(host) or host not in self._services for host in hosts):
             return ()
@@ -144,7 +184,7 @@ class _Routes:
 
     def of(self, destination: Destination) -> Iterator[Problem]:
         """What is wrong for the first client that it is wrong for; an unknown host is told elsewhere."""
-        services = self._services.get(complete(destination.host, self._namespace, self._suffix))
+        services = self._services.get(_full(destination, self._virtual_service, self._settings))
         if services is None:
             return
         clients = list(self._audience.seeing(self._exported, self._special(services), self._namespace))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from meshd.mesh.rules import MergedRule
 from meshd.mesh.survey import Survey
 from meshd.names import ServiceHost
 from meshd.problems import Origin, Problem, Problems
+from meshd.registry.host_table import HostTable
 from meshd.registry.service import Port, Service
 from meshd.resources.destination_rule import TrafficPolicy
 from meshd.resources.traffic_policy import ClientTLSSettings
+
+Services = Mapping[ServiceHost, tuple[Service, ...]]
+Rules = Mapping[ServiceHost, tuple[MergedRule, ...]]
 
 
 def duplicate_subsets(survey: Survey) -> Iterator[Problem]:
@@ -37,29 +41,34 @@ def _defined_twice(merged: MergedRule) -> Iterator[Problem]:
 
 def unused_rules(survey: Survey) -> Iterator[Problem]:
     """Spec 6.1."""
-    services = survey.mesh.services
-    covering = {host for service in services for host, _ in _wildcards_over(survey, service)}
-    for host, rules in survey.mesh.destination_rules.items():
-        if host not in services and host not in covering:
-            for rule in (rule for merged in rules for rule in merged.rules):
-                yield Problem(
-                    code="W-DR-UNUSED",
-                    at=rule.origin.at("host"),
-                    message=f"no ServiceEntry has a host that {host} stands for",
-                )
+    yield from survey.memo.recall(_unused, survey.mesh.services, survey.mesh.destination_rules, survey.rules)
 
 
-def _wildcards_over(survey: Survey, host: ServiceHost) -> Iterator[tuple[ServiceHost, tuple[MergedRule, ...]]]:
-    return survey.rules.covering(host) if survey.rules.has_wildcards else iter(())
+def _unused(services: Services, rules: Rules, table: HostTable[tuple[MergedRule, ...]]) -> Problems:
+    covering = {host for service in services for host, _ in table.covering(service)} if table.has_wildcards else set()
+    return tuple(
+        Problem(
+            code="W-DR-UNUSED",
+            at=rule.origin.at("host"),
+            message=f"no ServiceEntry has a host that {host} stands for",
+        )
+        for host, group in rules.items()
+        if host not in services and host not in covering
+        for merged in group
+        for rule in merged.rules
+    )
 
 
 def tls_on_80(survey: Survey) -> Iterator[Problem]:
     """TLS that is opened to port 80: most likely `targetPort: 443` was forgotten."""
-    if not any(_tls_policies(merged) for rules in survey.mesh.destination_rules.values() for merged in rules):
-        return
-    for host, services in survey.mesh.services.items():
-        for _, rules in islice(survey.rules.covering(host), 1):  # no rule inherits from a wider one
-            yield from survey.memo.recall(_to_80, services, rules)
+    if survey.memo.recall(_any_tls, survey.mesh.destination_rules):
+        for host, services in survey.mesh.services.items():
+            for _, rules in islice(survey.rules.covering(host), 1):  # no rule inherits from a wider one
+                yield from survey.memo.recall(_to_80, services, rules)
+
+
+def _any_tls(rules: Rules) -> bool:
+    return any(_tls_policies(merged) for group in rules.values() for merged in group)
 
 
 def _to_80(services: tuple[Service, ...], rules: tuple[MergedRule, ...]) -> Problems:

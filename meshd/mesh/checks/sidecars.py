@@ -31,8 +31,9 @@ def _selecting(survey: Survey) -> Iterator[Problem]:
     index = _by_first_label(survey.mesh.sidecars)
     if not index:
         return
+    namespaces = sorted({Namespace(namespace) for namespace, _, _ in index})
     told: set[tuple[int, int]] = set()
-    for client in survey.clients(sorted({Namespace(namespace) for namespace, _, _ in index})):
+    for client in survey.residents.clients(namespaces, survey.memo):
         fitting = _fitting(index, client)
         for other in fitting[1:]:
             if (id(fitting[0]), id(other)) not in told:
