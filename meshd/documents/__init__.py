@@ -8,12 +8,12 @@ from __future__ import annotations
 import yaml
 
 from meshd.documents.composer import Composer
-from meshd.documents.limits import Limits
+from meshd.documents.limits import Limits, TooLargeError
 from meshd.documents.nodes import Document, Mapping, Node, Scalar, Sequence
 from meshd.documents.syntax import not_utf8, syntax_problem, too_large, unwelcome_character
 from meshd.problems import Problems
 
-__all__ = ["Document", "Limits", "Mapping", "Node", "Scalar", "Sequence", "documents"]
+__all__ = ["Document", "Limits", "Mapping", "Node", "Scalar", "Sequence", "TooLargeError", "documents", "too_large"]
 
 _NO_LIMITS_GIVEN = Limits()
 

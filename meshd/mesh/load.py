@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from meshd.decode import DecodedFile, Kinds, decode_file
+from meshd.documents import Limits, TooLargeError, too_large
 from meshd.memo import Memo
 from meshd.mesh.assemble import assemble
 from meshd.mesh.checks import CHECKS
@@ -27,6 +28,7 @@ MOST_BYTES: Final = 256 * 1024 * 1024
 _KINDS: Final = Kinds(types=KINDS, not_yet=NOT_YET)
 
 Read = Callable[[BlobId], bytes]
+"""May raise TooLargeError, so that nobody has to hold 10 GB to find out that they are no document."""
 Key = tuple[str, ...]
 
 
@@ -95,7 +97,11 @@ def _files(files: Mapping[str, BlobId], read: Read, memo: Memo, limits: list[Pro
 
 
 def _file(path: str, blob: BlobId, read: Read, memo: Memo) -> _File:
-    content = read(blob)
+    try:
+        content = read(blob)
+    except TooLargeError as error:
+        refused = (too_large(path, error.size, Limits().file_bytes),)
+        return _File(decoded=DecodedFile(resources=(), problems=refused, skipped=0), size=0, keys=frozenset())
     decoded = decode_file(path, content, _KINDS)
     decoded = replace(decoded, resources=unchanged(path, content, decoded.resources, memo))
     return _File(decoded=decoded, size=len(content), keys=frozenset(map(_key, decoded.resources)))

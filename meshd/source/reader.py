@@ -12,11 +12,14 @@ from pygit2 import Blob, GitError, Repository, Tree
 from pygit2 import Commit as GitCommit
 from pygit2.enums import RepositoryOpenFlag
 
+from meshd.documents import Limits, TooLargeError
 from meshd.names import BlobId, RevisionId
 from meshd.problems import nearest
 from meshd.source.faults import translated
 from meshd.source.revision import Commit, Revision, SourceError
 from meshd.source.tree import TreeWalk, shown
+
+_LARGEST: Final = Limits().file_bytes
 
 
 class RevisionReader:
@@ -42,6 +45,10 @@ class RevisionReader:
                 raise
 
     def read(self, blob: BlobId) -> bytes:
+        """Raises TooLargeError for what cannot be a document; the repository is untrusted."""
+        size = self.size(blob)
+        if size > _LARGEST:
+            raise TooLargeError(size)
         with translated():
             return self.repository[blob].peel(Blob).data
 

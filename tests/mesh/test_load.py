@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from meshd.documents import TooLargeError
 from meshd.memo import Memo
 from meshd.mesh import load as loading
 from meshd.mesh.load import Loaded, load
@@ -222,3 +223,13 @@ def test_too_many_files_or_bytes_are_no_mesh():
     assert told(many.load()) == ["a.yaml:1:1 E-LIMIT"]
     assert many.reads == []
     assert "b.yaml:1:1 E-LIMIT" in told(Repository(a=RULE, b=RULE + "#" * 600).load())
+
+
+def test_a_file_that_is_too_large_is_a_problem_and_is_never_held():
+    def read(_blob):
+        raise TooLargeError(10_000_000_000)
+
+    loaded = load({"huge.yaml": BlobId("0" * 40)}, read, Memo())
+
+    assert [(problem.code, problem.at.file) for problem in loaded.problems] == [("E-LIMIT", "huge.yaml")]
+    assert "10000000000 bytes" in loaded.problems[0].message

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from meshd.documents import Limits, TooLargeError
 from meshd.names import BlobId, RevisionId
 from meshd.source.reader import open_in_place
 from meshd.source.revision import SourceError
@@ -188,14 +189,16 @@ def test_names_that_are_no_text_are_shown_escaped(repository, source):
     assert sorted(source.revision(revision).files) == ["a.yaml", "caf\\xe9.yaml", "größe.yaml", "two\\nlines.yaml"]
 
 
-def test_a_big_file_is_measured_without_being_read(repository, source):
-    revision = repository.push({"big.yaml": b"#" * 20_000_000})
+def test_what_is_too_large_to_be_a_document_is_measured_and_not_read(repository, source):
+    revision = repository.push({"big.yaml": b"#" * 20_000_000, "large.yaml": b"#" * Limits().file_bytes})
     source.fetch()
 
-    blob = source.revision(revision).files["big.yaml"]
+    files = source.revision(revision).files
+    with pytest.raises(TooLargeError) as caught:
+        source.read(files["big.yaml"])
 
-    assert source.size(blob) == 20_000_000
-    assert len(source.read(blob)) == 20_000_000
+    assert source.size(files["big.yaml"]) == caught.value.size == 20_000_000
+    assert len(source.read(files["large.yaml"])) == Limits().file_bytes
 
 
 def test_an_empty_repository_says_what_to_push(repository, source):
