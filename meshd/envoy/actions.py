@@ -29,6 +29,9 @@ from meshd.plan import (
 
 _HashPolicy = route.RouteAction.HashPolicy
 _NO_TIMEOUT = timedelta()
+# Ends a gRPC call when its own `grpc-timeout` is over. Envoy ignores the timeout of a route that has this (measured),
+# so a route with a timeout goes without: there calls end by that timeout, or before it by the client's doing.
+_GRPC_DEADLINE = route.RouteAction.MaxStreamDuration(grpc_timeout_header_max=duration(_NO_TIMEOUT))
 _REDIRECT_CODES = {
     301: route.RedirectAction.MOVED_PERMANENTLY,
     302: route.RedirectAction.FOUND,
@@ -39,11 +42,9 @@ _REDIRECT_CODES = {
 
 
 def forward(action: Forward) -> route.RouteAction:
-    # Absent, Envoy's own 15 s would apply.
-    timeout = duration(action.timeout or _NO_TIMEOUT)
     return route.RouteAction(
-        timeout=timeout,
-        max_stream_duration=route.RouteAction.MaxStreamDuration(grpc_timeout_header_max=timeout),
+        timeout=duration(action.timeout or _NO_TIMEOUT),  # absent, Envoy's own 15 s would apply
+        max_stream_duration=_GRPC_DEADLINE if action.timeout is None else None,
         retry_policy=action.retries and retry_policy(action.retries),
         request_mirror_policies=[_mirror(mirror) for mirror in action.mirrors],
         hash_policy=[_hash_policy(key) for key in action.hash_keys],

@@ -12,13 +12,16 @@ NO_EDITS = HeaderEdits()
 
 
 def overwrites(pairs: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
-    action = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-    return [HeaderValueOption(header=HeaderValue(key=key, value=value), append_action=action) for key, value in pairs]
+    return [_option(key, value, HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD) for key, value in pairs]
 
 
 def appends(pairs: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
-    action = HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
-    return [HeaderValueOption(header=HeaderValue(key=key, value=value), append_action=action) for key, value in pairs]
+    return [_option(key, value, HeaderValueOption.APPEND_IF_EXISTS_OR_ADD) for key, value in pairs]
+
+
+def _option(key: str, value: str, action: int) -> HeaderValueOption:
+    """Envoy skips an empty value: well for a formatter that finds nothing, not for one that was written empty."""
+    return HeaderValueOption(header=HeaderValue(key=key, value=value), append_action=action, keep_empty_value=not value)
 
 
 def to_add(*edits: HeaderEdits) -> list[HeaderValueOption]:

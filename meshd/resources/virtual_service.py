@@ -115,8 +115,13 @@ class HTTPRoute(Message):
         for name, given in (("rewrite", self.rewrite), ("fault", self.fault)):
             if given:
                 yield invalid(self.origin.at(name), f"{name} does not go with {answer}")
-        mirrored = self.mirror or self.mirrors
-        for name, has_no_effect in (("timeout", self.timeout), ("retries", self.retries), ("mirror", mirrored)):
+        in_vain = (
+            ("timeout", self.timeout),
+            ("retries", self.retries),
+            ("mirror", self.mirror or self.mirrors),
+            ("corsPolicy", self.cors_policy),  # Envoy adds no CORS headers to its own answers (measured)
+        )
+        for name, has_no_effect in in_vain:
             if has_no_effect:
                 yield doubtful(self.origin.at(name), f"{name} has no effect beside {answer}")
 

@@ -127,11 +127,17 @@ def test_headers_and_query_parameters_may_only_have_to_be_there():
     assert match["query_parameters"] == [{"name": "q", "present_match": True}]
 
 
-def test_without_a_timeout_envoys_own_is_switched_off():
-    unlimited, limited = shown_forward(), shown_forward(timeout=timedelta(milliseconds=1500))
+def test_without_a_timeout_envoys_own_is_switched_off_and_a_grpc_call_has_its_own_deadline():
+    unlimited = shown_forward()
 
     assert (unlimited["timeout"], unlimited["max_stream_duration"]) == ("0s", {"grpc_timeout_header_max": "0s"})
-    assert (limited["timeout"], limited["max_stream_duration"]) == ("1.500s", {"grpc_timeout_header_max": "1.500s"})
+
+
+def test_a_timeout_stands_alone_for_envoy_ignores_it_beside_a_stream_duration():
+    limited = shown_forward(timeout=timedelta(milliseconds=1500))
+
+    assert limited["timeout"] == "1.500s"
+    assert "max_stream_duration" not in limited
 
 
 def test_the_only_destination_gives_its_headers_to_the_route_after_the_routes_own():
@@ -151,6 +157,14 @@ def test_the_routes_authority_wins_over_that_of_its_only_destination():
     action = Forward(destinations=(to("reviews", authority="mine"),), authority="ours")
 
     assert shown_route(a_route(action))["route"]["host_rewrite_literal"] == "ours"
+
+
+def test_a_header_that_is_written_empty_is_sent_and_one_that_a_formatter_does_not_find_is_not():
+    route = a_route(request_headers=HeaderEdits(set=(("x-empty", ""), ("x-found", "%REQ(X-A)%"))))
+
+    options = shown_route(route)["request_headers_to_add"]
+
+    assert [option.get("keep_empty_value", False) for option in options] == [True, False]
 
 
 def test_several_destinations_share_by_weight_and_keep_their_own_headers():

@@ -54,7 +54,7 @@ class Expected:
     """What is None or empty is not looked at.
 
     `by`: the version that answered. `path`, `sent_host` and `sent` are what it got, header by header (None: must be
-    absent); `headers` are those of the answer. `reached`: the versions that got the request, tries and copies, in order.
+    absent); `headers` are those of the answer. `reached`: the versions that got it, tries and copies, in any order.
     """
 
     status: int = 200

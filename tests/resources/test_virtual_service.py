@@ -55,6 +55,7 @@ def test_at_least_one_route_is_needed():
         ("redirect: {uri: /new}, timeout: 1s", ["W-VALUE http[0].timeout"]),
         ("redirect: {uri: /new}, retries: {attempts: 1}", ["W-VALUE http[0].retries"]),
         ("redirect: {uri: /new}, mirror: {host: a.shop}", ["W-VALUE http[0].mirror"]),
+        ("redirect: {uri: /new}, corsPolicy: {allowOrigins: [{exact: a}]}", ["W-VALUE http[0].corsPolicy"]),
         ("redirect: {redirectCode: 302}", ["E-VALUE http[0].redirect"]),
         ("redirect: {uri: /new, redirectCode: 304}", ["E-VALUE http[0].redirect.redirectCode"]),
         ("redirect: {derivePort: FROM_REQUEST_PORT}", ["E-VALUE http[0].redirect"]),
