@@ -6,6 +6,8 @@ Only the standard library's lightest parts are imported here, because `meshd sta
 from __future__ import annotations
 
 import json
+import math
+import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,10 @@ Json = dict[str, Any]
 
 DEFAULT_SOCKET: Final = Path("/run/meshd/control.sock")
 LINE_LIMIT: Final = 16 * 1024 * 1024
+"""Of a reply; a status with thousands of problems is long."""
+REQUEST_LIMIT: Final = 64 * 1024
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{4,40}")
 
 
 class ControlError(Exception):
@@ -46,12 +52,35 @@ class Reply:
         return json.dumps({"ok": self.ok, "body": self.body}, default=str).encode() + b"\n"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited:
+    """Which revision somebody waits for, by its id or the beginning of it, and how long."""
+
+    revision: str
+    seconds: float
+
+
+def awaited(request: Request) -> Awaited:
+    """Raises ControlError when the arguments are not those of `wait`."""
+    revision, seconds = request.arguments.get("revision"), request.arguments.get("seconds")
+    if not isinstance(revision, str) or not is_commit(revision):
+        raise ControlError("`revision` must be 4 to 40 hexadecimal digits")
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise ControlError("`seconds` must be a number")
+    return Awaited(revision=revision.lower(), seconds=float(seconds))
+
+
+def is_commit(text: str) -> bool:
+    """A commit's id, or enough of its beginning."""
+    return _COMMIT.fullmatch(text.lower()) is not None
+
+
 def parse_request(line: bytes) -> Request:
     """Raises ControlError when the line is not a request of this protocol."""
     try:
         message = json.loads(line)
         verb = message.pop("verb")
-    except (ValueError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise ControlError(f"not a request: {error}") from error
     if verb not in Verb.__args__:  # type: ignore[attr-defined]
         raise ControlError(f"unknown verb {verb!r}")
@@ -70,9 +99,9 @@ def ask(path: Path, request: Request, *, timeout: float | None = 5.0) -> Reply:
             connection.sendall(request.line())
             with connection.makefile("rb") as stream:
                 answer = json.loads(stream.readline(LINE_LIMIT))
-        except (OSError, ValueError) as error:
+                return Reply(ok=answer["ok"], body=answer["body"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise _unanswered(path, error) from error
-    return Reply(ok=answer["ok"], body=answer["body"])
 
 
 def _unanswered(path: Path, error: Exception) -> ControlError:
@@ -82,6 +111,6 @@ def _unanswered(path: Path, error: Exception) -> ControlError:
         return ControlError(f"no permission to ask the daemon on {path}", "be root or a member of group meshd")
     if isinstance(error, TimeoutError):
         return ControlError(f"the daemon on {path} did not answer in time", "see `journalctl -u meshd`")
-    if isinstance(error, ValueError):
+    if not isinstance(error, OSError):
         return ControlError(f"the daemon on {path} hung up without an answer", "see `journalctl -u meshd`")
     return ControlError(f"cannot ask the daemon on {path}: {error}")

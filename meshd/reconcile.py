@@ -171,6 +171,13 @@ def choose(world: World, head: RevisionId) -> tuple[tuple[Rejection, ...], Prepa
 
     Every host walks the same way, so that all of them, new ones too, agree on what is in force.
     """
+    rejected, prepared = walk(world, head)
+    # Of what is bad elsewhere nothing is remembered: a host runs for years, and bad commits are many.
+    world.rejected = {rejection.revision: rejection.problems for rejection in rejected}
+    return rejected, prepared
+
+
+def walk(world: World, head: RevisionId) -> tuple[tuple[Rejection, ...], Prepared | None]:
     rejected: list[Rejection] = []
     for revision in chain([head], islice(world.source.ancestors(head), ANCESTORS)):
         if world.current is not None and revision == world.current.revision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from meshd.cli.exits import WorldFailedError
-from meshd.control import DEFAULT_SOCKET, ControlError, Reply, Request, Verb, ask
+from meshd.control import DEFAULT_SOCKET, ControlError, Json, Reply, Request, Verb, ask
 
 Decorated = Callable[..., Any]
 
@@ -33,8 +34,30 @@ def json_option(function: Decorated) -> Decorated:
     )
 
 
-def asked(socket_path: Path, verb: Verb, *, timeout: float | None = 5.0, **arguments: object) -> Reply:
+def timeout_option(default: float, what: str) -> Callable[[Decorated], Decorated]:
+    seconds = click.FloatRange(min=0.1, max=86_400)
+    return click.option("--timeout", type=seconds, default=default, show_default=True, help=f"Seconds to wait{what}.")
+
+
+def asked(socket_path: Path, verb: Verb, output: str, *, timeout: float = 5.0, **arguments: object) -> Reply:
+    """What the daemon says. Raises WorldFailedError when it says nothing, or that the world failed it.
+
+    With `-o json` that is JSON too: `{"failure", "hint"}`. The exit code is the same either way.
+    """
+    reply = _reply(socket_path, Request(verb=verb, arguments=arguments), timeout)
+    if "failure" not in reply.body:
+        return reply
+    if output == "json":
+        say_json(reply.body)
+    raise WorldFailedError(reply.body["failure"], reply.body.get("hint", ""))
+
+
+def say_json(body: Json) -> None:
+    click.echo(json.dumps(body, indent=2))
+
+
+def _reply(socket_path: Path, request: Request, timeout: float) -> Reply:
     try:
-        return ask(socket_path, Request(verb=verb, arguments=arguments), timeout=timeout)
+        return ask(socket_path, request, timeout=timeout)
     except ControlError as error:
-        raise WorldFailedError(str(error), error.hint) from error
+        return Reply(ok=False, body={"failure": str(error), "hint": error.hint})

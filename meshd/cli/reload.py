@@ -6,18 +6,19 @@ from pathlib import Path
 
 import click
 
-from meshd.cli.asking import asked, json_option, socket_option
+from meshd.cli.asking import asked, json_option, socket_option, timeout_option
 from meshd.cli.sync import verdict
 
 
 @click.command(name="reload", short_help="make the daemon read its configuration again")
 @socket_option
 @json_option
-@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds to wait for the verdict.")
+@timeout_option(120.0, " for the verdict")
 @click.pass_context
 def command(context: click.Context, socket_path: Path, output: str, timeout: float) -> None:
     """Make the daemon read its configuration again, and wait for the verdict.
 
-    A configuration with an error changes nothing: its problems are printed and the exit code is 1.
+    A configuration with an error changes nothing: its problems are printed and the exit code is 1. So it is when the
+    newest revision is rejected because of the new configuration.
     """
-    verdict(context, asked(socket_path, "reload", timeout=timeout), output)
+    verdict(context, asked(socket_path, "reload", output, timeout=timeout), output)

@@ -61,8 +61,11 @@ def command(
 
     DNS names are not looked up, so the output is the same on every machine. Exits 1 when the revision has errors.
     """
-    files, reach = files_of(repo, rev, below), Reach(http_proxy_port=http_proxy_port)
-    compiled, problems = compiled_for(files, HostName(host), reach)
+    try:
+        files = files_of(repo, rev, below)
+        compiled, problems = compiled_for(files, HostName(host), Reach(http_proxy_port=http_proxy_port))
+    except SourceError as error:
+        raise WorldFailedError(str(error), error.hint) from error
     for problem in problems:
         click.echo(str(problem), err=True)
     if compiled is None:
@@ -97,14 +100,11 @@ def _bare(repo: Path) -> bool:
 def _revision(repo: Path, rev: str, below: str) -> Files:
     from meshd.source.reader import open_in_place  # noqa: PLC0415  (a plain directory needs no libgit2)
 
-    try:
-        reader = open_in_place(repo, below)
-        revision = reader.resolve(rev)
-        if revision is None:
-            raise WorldFailedError(f"no revision {rev!r} in {repo}", "see `git log`")
-        return Files(files=reader.revision(revision).files, read=reader.read)
-    except SourceError as error:
-        raise WorldFailedError(str(error), error.hint) from error
+    reader = open_in_place(repo, below)
+    revision = reader.resolve(rev)
+    if revision is None:
+        raise WorldFailedError(f"no revision {rev!r} in {repo}", "see `git log`")
+    return Files(files=reader.revision(revision).files, read=reader.read)
 
 
 def shown(plan: ProxyPlan, output: str) -> str | bytes:

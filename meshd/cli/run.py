@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ def command(context: click.Context, config_path: Path) -> None:
 
     SIGHUP reads the configuration again; SIGTERM and Ctrl-C stop it cleanly.
     """
+    # Its default is to kill: it waits until the daemon can hear it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from meshd.daemon.main import run  # noqa: PLC0415  (everything heavy is behind this line)
 
     context.exit(run(config_path, configured(context, config_path)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import textwrap
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from meshd.cli.asking import asked, json_option, socket_option
+from meshd.cli.asking import asked, json_option, say_json, socket_option
 from meshd.cli.exits import NO
 
 WIDTH: Final = 100
@@ -28,9 +27,9 @@ def command(context: click.Context, socket_path: Path, output: str) -> None:
 
     Exits 0 when the host is ready, 1 when it is not, 3 when no daemon answers.
     """
-    reply = asked(socket_path, "status")
+    reply = asked(socket_path, "status", output)
     if output == "json":
-        click.echo(json.dumps(reply.body, indent=2))
+        say_json(reply.body)
     else:
         click.echo(text(reply.body))
     context.exit(0 if reply.body["ready"] else NO)
@@ -38,6 +37,7 @@ def command(context: click.Context, socket_path: Path, output: str) -> None:
 
 def text(status: Status) -> str:
     """At most 100 columns; a section that has nothing to say is left out."""
+    status = _printable(status)
     revision = status["revision"]
     lines = [
         _title(status),
@@ -47,17 +47,24 @@ def text(status: Status) -> str:
     ]
     if revision["rejected"]:
         lines.append(f"           rejected  {_revision(revision['rejected'])}")
-    lines += ["", f"source     {status['source']['url']}  branch {status['source']['branch']}"]
-    lines += [
-        "",
-        *_section("proxies", [_proxy(proxy) for proxy in status["proxies"]] or ["none: this host runs no proxy"]),
-    ]
+    lines += ["", *_section("source", _source(status["source"]))]
+    proxies = [line for proxy in status["proxies"] for line in _proxy(proxy)]
+    lines += ["", *_section("proxies", proxies or ["none: this host runs no proxy"])]
     lines += ["", *_section("endpoints", _endpoints(status["endpoints"]))]
     told = [line for condition in status["conditions"] for line in _condition(condition)]
     lines += ["", *_section("conditions", told)]
     if status["problems"]:
         lines += ["", "problems", *(line for problem in status["problems"] for line in _wrapped(problem["text"], 2))]
     return "\n".join(lines)
+
+
+def _printable(told: Any) -> Any:  # noqa: ANN401  (JSON)
+    """Commits and files are others' words: no control sequence of theirs reaches the terminal."""
+    if isinstance(told, str):
+        return "".join(character if character.isprintable() else "\ufffd" for character in told)
+    if isinstance(told, dict):
+        return {key: _printable(value) for key, value in told.items()}
+    return [_printable(value) for value in told] if isinstance(told, list) else told
 
 
 def _title(status: Status) -> str:
@@ -70,9 +77,9 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 
 def _mark(*, good: bool) -> str:
-    if os.environ.get("NO_COLOR"):
-        return "●" if good else "○"
-    return click.style("●", fg="green" if good else "red")
+    """Two shapes, for who has no colours: a pipe, NO_COLOR, an eye."""
+    mark = "●" if good else "○"
+    return mark if os.environ.get("NO_COLOR") else click.style(mark, fg="green" if good else "red")
 
 
 def _revision(commit: dict[str, str] | None) -> str:
@@ -81,14 +88,23 @@ def _revision(commit: dict[str, str] | None) -> str:
     return f"{commit['id'][:12]}  {commit.get('subject', '')[:60]}".rstrip()
 
 
-def _proxy(proxy: dict[str, Any]) -> str:
+def _source(source: dict[str, Any]) -> list[str]:
+    ailment = [f"pushes are not noticed at once: {source['ailment']}"] if source.get("ailment") else []
+    return [
+        line for text in (f"{source['url']}  branch {source['branch']}", *ailment) for line in _wrapped(text, 0, 11)
+    ]
+
+
+def _proxy(proxy: dict[str, Any]) -> list[str]:
     good = proxy["acknowledged"] and proxy["state"] in {"LIVE", "running"}
     words = "acknowledged" if proxy["acknowledged"] else "not acknowledged"
     process = f"pid {proxy['pid']}" if proxy["pid"] else "no process"
-    return (
+    line = (
         f"{_mark(good=good)} {proxy['name']:<8} {proxy['state']:<10} {process:<12} "
         f"generation {proxy['generation'] or '-'} {words}"
     )
+    rejections = [] if proxy["acknowledged"] else proxy.get("rejections", [])
+    return [line, *(part for text in rejections for part in _wrapped(text, 2, room=11))]
 
 
 def _endpoints(endpoints: dict[str, Any]) -> list[str]:
@@ -96,7 +112,8 @@ def _endpoints(endpoints: dict[str, Any]) -> list[str]:
     if not count:
         return ["no DNS names"]
     lines = [f"{_mark(good=not stale)} {count} DNS names, {len(stale)} not fresh"]
-    return lines + [f"  {entry['name']}: {entry['error']}, {entry['kept']} kept" for entry in stale[:10]]
+    told = [f"{entry['name']}: {entry['error']}, {entry['kept']} kept" for entry in stale[:10]]
+    return lines + [part for text in told for part in _wrapped(text, 2, room=11)]
 
 
 def _condition(condition: dict[str, Any]) -> list[str]:

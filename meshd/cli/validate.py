@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from meshd.cli.exits import NO
+from meshd.cli.exits import NO, WorldFailedError
 from meshd.problems import Problems
 
 
@@ -45,9 +45,14 @@ def validated(paths: Iterable[Path], *, isolated: bool) -> Report:
     from meshd.memo import Memo  # noqa: PLC0415  (`--help` need not decode anything)
     from meshd.mesh.load import load  # noqa: PLC0415
     from meshd.source.files import DirectorySource  # noqa: PLC0415
+    from meshd.source.revision import SourceError  # noqa: PLC0415
 
     source = DirectorySource(tuple(paths))
-    loaded = load(source.revision().files, source.read, Memo(), isolated=isolated)
+    try:
+        files = source.revision().files
+    except SourceError as error:
+        raise WorldFailedError(str(error), error.hint) from error
+    loaded = load(files, source.read, Memo(), isolated=isolated)
     return Report(resources=loaded.resources, skipped=loaded.skipped, problems=loaded.problems)
 
 

@@ -6,19 +6,23 @@ from pathlib import Path
 
 import click
 
-from meshd.cli.asking import asked, json_option, socket_option
+from meshd.cli.asking import asked, json_option, socket_option, timeout_option
 from meshd.cli.sync import verdict
+from meshd.control import is_commit
 
 
 @click.command(name="wait", short_help="wait until a revision is active on this host")
 @click.argument("rev")
 @socket_option
 @json_option
-@click.option("--timeout", type=float, default=60.0, show_default=True, help="Seconds to wait.")
+@timeout_option(60.0, "")
 @click.pass_context
 def command(context: click.Context, rev: str, socket_path: Path, output: str, timeout: float) -> None:
-    """Wait until revision REV (a commit id, or its beginning) is active on this host.
+    """Wait until revision REV (a commit id, or 4 digits of it at least) is active on this host.
 
     Exits 1 when it was rejected, when a newer revision is active, or when the time is over.
     """
-    verdict(context, asked(socket_path, "wait", timeout=timeout + 5, revision=rev, seconds=timeout), output)
+    if not is_commit(rev):
+        raise click.UsageError(f"{rev!r} is not the id of a commit: `git rev-parse {rev}` tells it")
+    reply = asked(socket_path, "wait", output, timeout=timeout + 5, revision=rev, seconds=timeout)
+    verdict(context, reply, output)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -13,21 +16,41 @@ R = TypeVar("R")
 
 
 class Aside:
-    """Resources and plans form no cycles, so nothing is lost by keeping the collector away while they are made."""
+    """A daemon thread, unlike an executor's: meshd ends when it is told to, whatever libgit2 is waiting for."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pass")
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="pass", daemon=True).start()
 
     async def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        def uncollected() -> R:
-            gc.disable()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                gc.enable()
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, uncollected)
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._calls.put(partial(_call, future, partial(function, *args, **kwargs)))
+        return await future
 
     def close(self) -> None:
         """Does not wait: a fetch that hangs is ended by its source."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
+def _call(future: asyncio.Future[R], function: Callable[[], R]) -> None:
+    if future.cancelled():
+        return
+    # Resources and plans form no cycles, so nothing is lost by keeping the collector away while they are made.
+    gc.disable()
+    try:
+        tell = partial(future.set_result, function())
+    except BaseException as error:  # noqa: BLE001  (it belongs to who awaits it)
+        tell = partial(future.set_exception, error)
+    finally:
+        gc.enable()
+    with suppress(RuntimeError):  # the loop is closed: meshd is ending, and nobody awaits this any more
+        future.get_loop().call_soon_threadsafe(_unless_cancelled, future, tell)
+
+
+def _unless_cancelled(future: asyncio.Future[R], tell: Callable[[], None]) -> None:
+    if not future.cancelled():
+        tell()

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from meshd.control import LINE_LIMIT, ControlError, Reply, Request, parse_request
+from meshd.control import REQUEST_LIMIT, ControlError, Reply, Request, parse_request
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
         before = os.umask(0o117)
         try:
-            self._server = await asyncio.start_unix_server(self._connected, self._path, limit=LINE_LIMIT)
+            self._server = await asyncio.start_unix_server(self._connected, self._path, limit=REQUEST_LIMIT)
         finally:
             os.umask(before)
 
@@ -56,7 +56,7 @@ class ControlServer:
         self._open.add(task)
         try:
             await self._converse(reader, writer)
-        except (ConnectionError, asyncio.LimitOverrunError, ValueError) as error:
+        except (OSError, ValueError) as error:  # ValueError: a line beyond the limit
             log.debug("control.dropped", error=str(error))
         finally:
             self._open.discard(task)
@@ -71,12 +71,18 @@ class ControlServer:
 
     async def _reply(self, line: bytes, uid: int, gid: int) -> Reply:
         try:
-            request = parse_request(line)
+            return await self._permitted(parse_request(line), uid, gid)
         except ControlError as error:
-            return Reply(ok=False, body={"failure": str(error)})
+            return Reply(ok=False, body={"failure": str(error), "hint": error.hint})
+        except Exception as error:
+            log.exception("control.crashed", next="please report this")
+            return Reply(ok=False, body={"failure": f"a fault in meshd: {error!r}", "hint": "see its log"})
+
+    async def _permitted(self, request: Request, uid: int, gid: int) -> Reply:
         if request.verb in _READING:
             return await self._answer(request)
-        if not may_act(uid, gid, self._path.stat().st_gid):
+        # Aside, for the directory that knows the user's groups may be on the network.
+        if not await asyncio.to_thread(may_act, uid, gid, self._path.stat().st_gid):
             log.warning("control.denied", verb=request.verb, uid=uid)
             return Reply(
                 ok=False, body={"failure": f"user {uid} may not {request.verb}", "hint": "be root or in meshd's group"}

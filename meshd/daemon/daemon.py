@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from meshd.config import AgentConfig, load_config
-from meshd.control import Reply, Request
-from meshd.daemon import watchdog
+from meshd.control import Awaited, Reply, Request, awaited
+from meshd.daemon import watchdog, wiring
 from meshd.daemon.control_server import ControlServer
+from meshd.daemon.logs import configure
+from meshd.daemon.looking import GLANCE
 from meshd.daemon.observed import Observed
 from meshd.daemon.passes import Passes
 from meshd.daemon.rooms import Rooms
 from meshd.daemon.status import told
-from meshd.daemon.triggers import Trigger
+from meshd.daemon.triggers import SMALL, Trigger
 from meshd.deliver.error import DeliveryError
 from meshd.problems import errors
 from meshd.proxies.error import ProxyError
@@ -29,6 +32,10 @@ from meshd.sd_notify import notify
 from meshd.source.revision import SourceError
 
 log = structlog.get_logger()
+
+_ATTENTION: Final = timedelta(seconds=1)
+_SHOWN: Final = 50
+"""Problems of one revision in the log; status has them all."""
 
 
 class Daemon:
@@ -41,6 +48,9 @@ class Daemon:
         self.rooms = Rooms(config, self.passes.triggers.pull)
         self.observed = Observed(self.rooms)
         self._errands: set[asyncio.Task[None]] = set()
+        self._ready = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._told: list[str] = []
 
     # --- life ---
 
@@ -48,23 +58,31 @@ class Daemon:
         """Until cancelled. Raises what keeps the daemon from starting at all."""
         control = ControlServer(self.rooms.runtime / "control.sock", self.answer)
         async with AsyncExitStack() as stack:
-            await self.rooms.start()
             stack.push_async_callback(self.rooms.stop)
-            await self._keep_proxies()
-            await control.start()
+            await self.rooms.start()
             stack.push_async_callback(control.stop)
+            await control.start()
             stack.callback(notify, "STOPPING=1")
             for work in self._companions():
                 await stack.enter_async_context(_beside(work))
-            if self.rooms.delivery.active is not None:
-                await self._resume()
-                self._tell_ready()
+            if self.rooms.active is not None:
+                self._tell_systemd()
             self.passes.triggers.pull("start")
             await self.passes.run()
 
-    def _companions(self) -> list[Callable[[], object]]:
+    def _companions(self) -> list[Coroutine[None, None, None]]:
         every = watchdog.interval()
-        return [lambda: watchdog.feed(every, self.passes.age)] if every else []
+        return [self._attend(), *([watchdog.feed(every, self._is_well)] if every else [])]
+
+    def _is_well(self) -> bool:
+        return self.passes.age() < watchdog.PATIENCE + self.rooms.config.repository.timeout
+
+    async def _attend(self) -> None:
+        """An Envoy that was started acknowledges after the pass that started it: nobody should wait for a poll."""
+        while True:
+            await asyncio.sleep(_ATTENTION.total_seconds())
+            if not self.observed.proxies_healthy:
+                self.passes.triggers.pull("proxy")
 
     async def _resume(self) -> None:
         """What is served from disk is understood again, from the mirror, so that its endpoints stay fresh."""
@@ -72,52 +90,68 @@ class Daemon:
             await self.rooms.resume()
         except SourceError as error:
             log.warning("resume.postponed", reason=error.reason, error=str(error), next="the next fetch")
+        except Exception:
+            # A newer meshd may stumble over what an older one served; that must not keep it from serving it.
+            log.exception("resume.crashed", next="please report this; the next fetch may help")
 
-    def _tell_ready(self) -> None:
-        notify("READY=1", f"STATUS={self.observed.sentence()}")
+    def _tell_systemd(self) -> None:
+        """Ready is who serves what was good last, or has tried a first time; but not in the midst of a reload."""
+        ready = [] if self._reloading.locked() else ["READY=1"]
+        lines = [*ready, f"STATUS={self.observed.sentence()}"]
+        if lines != self._told and notify(*lines):
+            self._told = lines
+        self._ready.set()
 
     # --- passes ---
 
     async def _pass(self, pulled: frozenset[Trigger]) -> bool:
+        try:
+            return await self._work(pulled)
+        except Exception as error:
+            self.observed.crashed(error)
+            raise
+        finally:
+            self._tell_systemd()
+
+    async def _work(self, pulled: frozenset[Trigger]) -> bool:
+        if "start" in pulled:
+            await self._keep_proxies()
+            await self._resume()
         if "endpoints" in pulled:
             await self.rooms.push_endpoints()
-        if not pulled - {"endpoints", "proxy"}:
-            self.observed.assess(await self.rooms.proxy_states())
-            return True
-        await self._adopt_config()
-        if "sync" in pulled:
-            self.rooms.forget_refusals()
-        self.observed.begin()
-        await self.rooms.notice_pushes()
-        good = await self._reconcile()
-        self.observed.assess(await self.rooms.proxy_states())
-        self._tell_ready()
+        good = pulled <= SMALL or await self._whole_pass(again="sync" in pulled)
+        self.observed.assess(await self.rooms.proxies())
         return good
 
-    async def _reconcile(self) -> bool:
+    async def _whole_pass(self, *, again: bool) -> bool:
+        await self._adopt_config()
+        self.observed.begin()
+        await self.rooms.notice_pushes()
+        delivered = await self._reconcile(again=again)
+        return await self._keep_proxies() and delivered
+
+    async def _reconcile(self, *, again: bool) -> bool:
+        """`again`: also what was refused before."""
         began = time.monotonic()
         try:
+            if again:
+                await self.rooms.forget_refusals()
             outcome = await reconcile(self.rooms.world)
+            _log(outcome, self.observed.reconciled(outcome), round((time.monotonic() - began) * 1000))
+            await self.rooms.remember(outcome)
         except SourceError as error:
             self.observed.fetch_failed(error)
             return False
         except DeliveryError as error:
             self.observed.delivery_failed(error)
             return False
-        except Exception as error:
-            self.observed.crashed(error)
-            raise
-        milliseconds = round((time.monotonic() - began) * 1000)
-        await self.rooms.remember(outcome)
-        _log(outcome, self.observed.reconciled(outcome), milliseconds)
-        return await self._keep_proxies()
+        return True
 
     async def _keep_proxies(self) -> bool:
         """The host's Envoys run, and only they. What cannot be started is told and tried again."""
         try:
             await self.rooms.keep_proxies()
         except ProxyError as error:
-            log.error("proxy.failed", error=str(error), hint=error.hint)
             self.observed.proxy_failed(error)
             return False
         self.observed.proxy_failed(None)
@@ -135,25 +169,37 @@ class Daemon:
         errand.add_done_callback(self._errands.discard)
 
     async def _hangup(self) -> None:
-        reply = await self.reload()
-        if not reply.ok:
-            log.error("reload.refused", **reply.body)
+        try:
+            await self.reload()
+        except Exception:
+            log.exception("reload.crashed", next="please report this; the configuration before it is in force")
 
     async def reload(self) -> Reply:
-        """Reads the configuration again; with an error in it, nothing changes."""
-        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        """Reads the configuration again; with an error in it, nothing changes. One at a time, so the last one wins."""
+        await self._ready.wait()
+        async with self._reloading:
+            notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                return await self._reload()
+            finally:
+                notify("READY=1", f"STATUS={self.observed.sentence()}")
+
+    async def _reload(self) -> Reply:
         config, problems = await asyncio.to_thread(load_config, self._config_path, socket.gethostname())
-        problems = (*problems, *(self.rooms.obstacles(config) if config else ()))
+        problems = (*problems, *(wiring.obstacles(self.rooms.config, config) if config else ()))
         if config is None or errors(problems):
-            self._tell_ready()
+            for problem in problems:
+                log.error("reload.refused", problem=str(problem))
             return Reply(ok=False, body={"message": "the configuration has errors", "problems": told(problems)})
+        known_bad = self.observed.rejected
         self._next_config = config
         await self.passes.asked("reload")
-        return self._verdict()
+        return self.observed.verdict_on_reload(known_bad)
 
     async def _adopt_config(self) -> None:
         config, self._next_config = self._next_config, None
         if config is not None:
+            configure(config.log.level, config.log.format)
             await self.rooms.rewire(config)
             log.info("reload.done", host=config.host)
 
@@ -162,32 +208,29 @@ class Daemon:
     async def answer(self, request: Request) -> Reply:
         match request.verb:
             case "status":
-                return Reply(ok=True, body=self.observed.status(await self.rooms.proxy_states()))
+                return Reply(ok=True, body=self.observed.status(await self.rooms.proxies(GLANCE)))
             case "sync":
                 await self.passes.asked("sync")
-                return self._verdict()
+                return self.observed.verdict()
             case "reload":
                 return await self.reload()
             case "wait":
-                return await self._wait(str(request.arguments["revision"]), float(request.arguments["seconds"]))
+                return await self._wait(awaited(request))
 
-    async def _wait(self, revision: str, seconds: float) -> Reply:
+    async def _wait(self, wanted: Awaited) -> Reply:
         """Settled when the revision is active, refused, or overtaken by what came after it."""
         try:
-            async with asyncio.timeout(seconds):
-                await self.passes.until(lambda: self.observed.settled(revision))
+            async with asyncio.timeout(wanted.seconds):
+                await self.passes.until(lambda: self.observed.settled(wanted.revision))
         except TimeoutError:
-            return Reply(ok=False, body={"message": f"{revision[:12]} is not active after {seconds:g} s"})
-        return self.observed.verdict_on(revision)
-
-    def _verdict(self) -> Reply:
-        return self.observed.verdict()
+            return self.observed.late(wanted.revision, wanted.seconds)
+        return self.observed.verdict_on(wanted.revision)
 
 
 @asynccontextmanager
-async def _beside(work: Callable[[], object]) -> AsyncIterator[None]:
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Runs a coroutine beside the block, and ends it with the block."""
-    task = asyncio.ensure_future(work())  # type: ignore[call-overload]
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
@@ -206,5 +249,7 @@ def _log(outcome: Outcome, rejected: tuple[Rejection, ...], milliseconds: int) -
             milliseconds=milliseconds,
         )
     for rejection in rejected:
-        for problem in errors(rejection.problems):
+        # All that is wrong with the newest; the others are passed over, often for one reason that they share.
+        shown = _SHOWN if rejection.revision == outcome.fetched else 1
+        for problem in errors(rejection.problems)[:shown]:
             log.warning("revision.rejected", revision=rejection.revision, problem=str(problem))

@@ -7,6 +7,7 @@ from typing import Final
 
 from meshd import reconcile
 from meshd.deliver.delivery import Delivery, ProxyTarget, Refused, Target
+from meshd.deliver.error import DeliveryError
 from meshd.envoy import assignments
 from meshd.envoy.resource import EnvoyResource
 from meshd.memo import Memo
@@ -21,6 +22,9 @@ _FORGOTTEN: Final = Problem(
     message="Envoy refused this revision before meshd was started again",
     hint="`meshd sync` tries it again and says why",
 )
+
+_REMEMBERED: Final = 100
+"""Refusals whose reasons are known; older ones are known to be refused, and no more."""
 
 Answers = Callable[[], Mapping[DnsName, Answer]]
 
@@ -41,9 +45,12 @@ class Delivering:
             proxy: ProxyTarget(rendered=configuration.rendered, assignments=assigned[proxy])
             for proxy, configuration in prepared.proxies.items()
         }
-        outcome = await self._delivery.deliver(Target(revision=prepared.revision, proxies=proxies))
+        try:
+            outcome = await self._delivery.deliver(Target(revision=prepared.revision, proxies=proxies))
+        except OSError as error:
+            raise _of_the_disk(error) from error
         if isinstance(outcome, Refused):
-            self._refusals[prepared.revision] = outcome.problems
+            self._remember(prepared.revision, outcome.problems)
             return reconcile.Refused(problems=outcome.problems)
         return reconcile.Delivered(generation=outcome.generation.number, sent=outcome.resources)
 
@@ -52,11 +59,19 @@ class Delivering:
             return None
         return self._refusals.get(revision, (_FORGOTTEN,))
 
-    def forget_refusals(self, revisions: tuple[RevisionId, ...]) -> None:
+    async def forget_refusals(self, revisions: tuple[RevisionId, ...]) -> None:
         """Somebody asks for another try."""
         for revision in revisions:
             self._refusals.pop(revision, None)
-            self._delivery.forget_refusal(revision)
+            try:
+                await self._aside(self._delivery.forget_refusal, revision)
+            except OSError as error:
+                raise _of_the_disk(error) from error
+
+    def _remember(self, revision: RevisionId, problems: Problems) -> None:
+        self._refusals[revision] = problems
+        while len(self._refusals) > _REMEMBERED:
+            del self._refusals[next(iter(self._refusals))]
 
     async def push_endpoints(self, prepared: Prepared) -> int:
         """Sends what the DNS answers changed; how many assignments that was."""
@@ -75,6 +90,10 @@ class Delivering:
         }
         self._memo.turn()
         return assigned
+
+
+def _of_the_disk(error: OSError) -> DeliveryError:
+    return DeliveryError(f"{error.filename}: {error.strerror}", "is the disk full, or not writable?")
 
 
 def _first_leading(answer: Answer) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +43,12 @@ def run(config_path: Path, config: AgentConfig) -> int:
     except (GroundError, DeliveryError, ProxyError) as error:
         log.error("daemon.failed", error=str(error), hint=error.hint)
         return WORLD_FAILED
+    except OSError as error:
+        log.error("daemon.failed", error=f"{error.filename}: {error.strerror}", hint="is the disk full?")
+        return WORLD_FAILED
+    except Exception:
+        log.exception("daemon.crashed", next="please report this")
+        return WORLD_FAILED
     log.info("daemon.stopped")
     return 0
 
@@ -71,18 +77,25 @@ def _take(lock: int, state: Path) -> None:
         owner = os.pread(lock, 32, 0).decode().strip() or "unknown"
         hint = "stop it first, or give this one a stateDirectory of its own"
         raise GroundError(f"another meshd (pid {owner}) works in {state}", hint) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    # For the message above only: a host whose disk is full still serves.
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 async def until_told(daemon: Daemon) -> None:
     """SIGTERM and SIGINT end the daemon, in order; SIGHUP makes it read its configuration."""
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(daemon.serve(), name="daemon")
+
+    def stop() -> None:
+        if not serving.cancelling():  # a second signal must not interrupt the clearing up: it would leave Envoys
+            log.info("daemon.stopping")
+            serving.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, serving.cancel)
+        loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, daemon.hangup)
-    try:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    with suppress(asyncio.CancelledError):
         await serving
-    except asyncio.CancelledError:
-        log.info("daemon.stopping")

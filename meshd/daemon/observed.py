@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -10,11 +11,12 @@ import structlog
 
 from meshd import __version__
 from meshd.control import Json, Reply
-from meshd.daemon.conditions import Condition, Conditions
-from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, status, told
+from meshd.daemon.conditions import Conditions, log_condition
+from meshd.daemon.sentences import ailment, healthy, rejection_body, rejection_sentence
+from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, Unread, status
 from meshd.deliver.error import DeliveryError
 from meshd.names import RevisionId
-from meshd.problems import Problems, errors
+from meshd.problems import Problems
 from meshd.proxies.error import ProxyError
 from meshd.reconcile import Outcome, Rejection
 from meshd.source.revision import SourceError
@@ -36,12 +38,24 @@ class Host(Protocol):
     def is_behind(self, revision: str, head: RevisionId, /) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why the last pass did not come to an outcome."""
+
+    reason: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, [self.message, self.hint]))
+
+
 class Observed:
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._conditions = Conditions(lambda: datetime.now(UTC), _log_condition)
+        self._conditions = Conditions(lambda: datetime.now(UTC), log_condition)
         self._outcome: Outcome | None = None
-        self._failure: SourceError | DeliveryError | None = None
+        self._failure: Failure | None = None
         self._proxy_error: ProxyError | None = None
         self._conditions.set("SourceVerified", "Unknown", "NotConfigured", "commits are not checked for signatures")
 
@@ -51,21 +65,25 @@ class Observed:
         self._conditions.set("Reconciling", "True", "Progressing")
 
     def fetch_failed(self, error: SourceError) -> None:
-        self._failure = error
-        self._conditions.set("FetchFailed", "True", error.reason, "; ".join(filter(None, [str(error), error.hint])))
+        self._failure = Failure(reason=error.reason, message=str(error), hint=error.hint)
+        self._conditions.set("FetchFailed", "True", error.reason, str(self._failure))
         self._conditions.set("Reconciling", "True", "ProgressingWithRetry", "the repository could not be read")
 
     def delivery_failed(self, error: DeliveryError) -> None:
         """The disk, a socket or the validator failed us: nothing was changed, and it is tried again."""
-        self._failure = error
+        before = self._failure
+        self._failure = Failure(reason="DeliveryFailed", message=str(error), hint=error.hint)
         self._conditions.set("FetchFailed", "False", "Succeeded")
-        text = "; ".join(filter(None, [str(error), error.hint]))
-        self._conditions.set("Reconciling", "True", "ProgressingWithRetry", text)
-        log.error("delivery.failed", error=str(error), hint=error.hint)
+        self._conditions.set("Reconciling", "True", "ProgressingWithRetry", str(self._failure))
+        if self._failure != before:
+            log.error("delivery.failed", error=str(error), hint=error.hint)
 
     def crashed(self, error: Exception) -> None:
         """A fault of meshd itself. The host keeps what it runs, and another revision may do."""
-        self._conditions.set("Stalled", "True", "InternalError", f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        self._failure = Failure(reason="InternalError", message=text, hint="see `pass.crashed` in the log of meshd")
+        self._conditions.set("Stalled", "True", "InternalError", text)
+        self._conditions.set("Reconciling", "True", "ProgressingWithRetry", text)
 
     def reconciled(self, outcome: Outcome) -> tuple[Rejection, ...]:
         """Returns the rejections that are new since the last pass."""
@@ -74,12 +92,14 @@ class Observed:
         self._conditions.set("FetchFailed", "False", "Succeeded")
         self._conditions.set("Reconciling", "False", "Succeeded")
         if outcome.rejected:
-            self._conditions.set("Stalled", "True", "RevisionRejected", _rejection_sentence(outcome.rejected[0]))
+            self._conditions.set("Stalled", "True", "RevisionRejected", rejection_sentence(outcome.rejected[0]))
         else:
             self._conditions.set("Stalled", "False", "Succeeded")
         return tuple(rejection for rejection in outcome.rejected if rejection not in before)
 
     def proxy_failed(self, error: ProxyError | None) -> None:
+        if error is not None and str(error) != str(self._proxy_error):
+            log.error("proxy.failed", error=str(error), hint=error.hint)
         self._proxy_error = error
 
     def assess(self, proxies: Iterable[Proxy]) -> None:
@@ -95,16 +115,21 @@ class Observed:
             self._conditions.set("Ready", "True", "Serving", f"revision {self._host.active[:12]}")
 
     def _assess_proxies(self, proxies: tuple[Proxy, ...]) -> bool:
-        unwell = [proxy for proxy in proxies if not _healthy(proxy)]
+        unwell = [proxy for proxy in proxies if not healthy(proxy)]
         if self._proxy_error is not None:
             error = self._proxy_error
             text = "; ".join(filter(None, [str(error), error.hint]))
             self._conditions.set("ProxiesHealthy", "False", "ProxyFailed", text)
         elif unwell:
-            self._conditions.set("ProxiesHealthy", "False", "ProxyNotReady", ", ".join(map(_ailment, unwell)))
+            self._conditions.set("ProxiesHealthy", "False", "ProxyNotReady", ", ".join(map(ailment, unwell)))
         else:
             self._conditions.set("ProxiesHealthy", "True", "Acknowledged" if proxies else "NoProxies")
         return self._proxy_error is None and not unwell
+
+    @property
+    def proxies_healthy(self) -> bool:
+        condition = self._conditions.get("ProxiesHealthy")
+        return condition is None or condition.status == "True"
 
     def _assess_endpoints(self) -> None:
         stale = self._host.stale_names()
@@ -116,12 +141,10 @@ class Observed:
             self._conditions.set("EndpointsFresh", "True", "Resolved" if self._host.names() else "NoNames")
 
     def _why_nothing_is_active(self) -> tuple[str, str]:
-        if isinstance(self._failure, SourceError):
-            return self._failure.reason, str(self._failure)
         if self._failure is not None:
-            return "DeliveryFailed", str(self._failure)
+            return self._failure.reason, str(self._failure)
         if self._outcome is not None and self._outcome.rejected:
-            return "RevisionRejected", _rejection_sentence(self._outcome.rejected[0])
+            return "RevisionRejected", rejection_sentence(self._outcome.rejected[0])
         return "NoRevision", "nothing was fetched yet"
 
     # --- answers ---
@@ -131,9 +154,9 @@ class Observed:
         active = self._host.active
         parts = [f"revision {active[:12]} active" if active else "no revision active"]
         if self._failure is not None:
-            parts.append(str(self._failure))
+            parts.append(self._failure.message)
         elif self._outcome is not None and self._outcome.rejected:
-            parts.append(_rejection_sentence(self._outcome.rejected[0]))
+            parts.append(rejection_sentence(self._outcome.rejected[0]))
         return ", ".join(parts)
 
     def status(self, proxies: Iterable[Proxy]) -> Json:
@@ -154,7 +177,7 @@ class Observed:
     def verdict(self) -> Reply:
         """Of the last pass: whether the newest revision is in force."""
         if self._failure is not None:
-            return Reply(ok=False, body={"failure": str(self._failure), "hint": self._failure.hint})
+            return Reply(ok=False, body={"failure": self._failure.message, "hint": self._failure.hint})
         if self._outcome is None:
             return Reply(ok=False, body={"message": "no pass is over yet"})
         return self.verdict_on(self._outcome.fetched)
@@ -165,9 +188,25 @@ class Observed:
             return Reply(ok=True, body={"message": f"{active[:12]} is active", "revision": active})
         rejection = self._rejection(revision)
         if rejection is not None:
-            return Reply(ok=False, body=_rejection_body(rejection))
+            return Reply(ok=False, body=rejection_body(rejection))
         newer = f"{active[:12]} is active instead" if active else "no revision is active"
         return Reply(ok=False, body={"message": f"{revision[:12]} is not active: {newer}"})
+
+    def late(self, revision: str, seconds: float) -> Reply:
+        """For who waited in vain: also what stands in the way, if that is known."""
+        why = f": {self._failure}" if self._failure is not None else ""
+        return Reply(ok=False, body={"message": f"{revision[:12]} is not active after {seconds:g} s{why}"})
+
+    def verdict_on_reload(self, known_bad: frozenset[RevisionId]) -> Reply:
+        """The configuration is adopted. That is a yes, unless the newest revision is rejected because of it."""
+        reply = self.verdict()
+        message = f"the configuration is in force; {reply.body.get('message', 'but the last pass failed')}"
+        excused = self._failure is None and not self.rejected - known_bad
+        return Reply(ok=reply.ok or excused, body={**reply.body, "message": message})
+
+    @property
+    def rejected(self) -> frozenset[RevisionId]:
+        return frozenset(each.revision for each in self._outcome.rejected) if self._outcome else frozenset()
 
     def settled(self, revision: str) -> bool:
         """Nothing that is to come would change the verdict: it is active, or rejected, or was passed over."""
@@ -191,7 +230,7 @@ class Observed:
         )
 
     def _commit(self, revision: RevisionId | None) -> Commit | None:
-        return self._host.commit(revision) if revision else None
+        return (self._host.commit(revision) or Unread(id=revision)) if revision else None
 
     def _problems(self) -> Problems:
         """Of what is rejected first, then of what is in force."""
@@ -199,40 +238,3 @@ class Observed:
             return ()
         rejected = tuple(problem for rejection in self._outcome.rejected[:1] for problem in rejection.problems)
         return (*rejected, *self._outcome.problems)
-
-
-def _healthy(proxy: Proxy) -> bool:
-    return proxy.state == "LIVE" and proxy.connected and proxy.acknowledged
-
-
-def _ailment(proxy: Proxy) -> str:
-    if proxy.state != "LIVE":
-        return f"{proxy.name} is {proxy.state}"
-    if not proxy.connected:
-        return f"{proxy.name} is not connected to meshd ({proxy.mode})"
-    return f"{proxy.name} has not acknowledged"
-
-
-def _rejection_sentence(rejection: Rejection) -> str:
-    bad = errors(rejection.problems)
-    count = f"{len(bad)} error{'' if len(bad) == 1 else 's'}"
-    return f"{rejection.revision[:12]} rejected, {count}: {bad[0]}" if bad else f"{rejection.revision[:12]} rejected"
-
-
-def _rejection_body(rejection: Rejection) -> Json:
-    message = f"{rejection.revision[:12]} is rejected; the host keeps what it runs"
-    return {"message": message, "revision": rejection.revision, "problems": told(rejection.problems)}
-
-
-def _log_condition(condition: Condition) -> None:
-    if condition.type == "Reconciling":
-        return
-    bad = "True" if condition.type in {"Stalled", "FetchFailed"} else "False"
-    say = log.warning if condition.status == bad else log.info
-    say(
-        "condition.changed",
-        type=condition.type,
-        status=condition.status,
-        reason=condition.reason,
-        text=condition.message,
-    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -18,23 +17,25 @@ from meshd.config import AgentConfig
 from meshd.daemon import wiring
 from meshd.daemon.aside import Aside
 from meshd.daemon.delivering import Delivering
+from meshd.daemon.history import History
+from meshd.daemon.looking import Looking
 from meshd.daemon.status import Commit, Json, Proxy, StaleName
 from meshd.daemon.triggers import Trigger
-from meshd.deliver.delivery import ProxyState as Served
 from meshd.envoy.bootstrap import xds_bootstrap
-from meshd.names import PROXIES, HostName, ProxyName, RevisionId
-from meshd.problems import Problem, Problems
+from meshd.names import PROXIES, DnsName, HostName, ProxyName, RevisionId
+from meshd.proxies.admin import AdminError
 from meshd.proxies.binary import find_envoy
+from meshd.proxies.error import ProxyError
 from meshd.proxies.supervisor import Event
-from meshd.proxies.supervisor import ProxyState as Running
 from meshd.reconcile import Outcome, Prepared, World, prepare
+from meshd.resolve.answer import Answer
 from meshd.source.polling import next_poll
 from meshd.source.watch import Watch, watch
 
 log = structlog.get_logger()
 
-_PASSED_OVER: Final = 200
-"""How many ancestors of the head are remembered, for who waits for one of them."""
+_LOOK: Final = timedelta(seconds=5)
+"""How long a pass waits for its proxies to say how they are."""
 
 
 class Rooms:
@@ -49,43 +50,59 @@ class Rooms:
         self.aside = Aside()
         self.delivery = wiring.delivery(config, self._binary, self._validator, lambda: self.host)
         self._supervisor = wiring.supervisor(config, self._binary, self._told)
-        self._resumed: Prepared | None = None
+        self._delivering = Delivering(self.delivery, self._answers, self.aside)
+        self._looking = Looking(self._supervisor, self.delivery)
+        self._history = History(self.aside)
+        self._served: Prepared | None = None
         self._kept: frozenset[ProxyName] | None = None
-        self._commits: dict[RevisionId, Commit] = {}
-        self._behind: tuple[RevisionId, ...] = ()
         self._fetched_at: datetime | None = None
         self._watch: Watch | None = None
+        self._ailment = ""
 
     # --- life ---
 
     async def start(self) -> None:
         """From here on the last known good generation is served."""
         self._loop = asyncio.get_running_loop()
+        self.source = wiring.source(self.config)
+        self.resolver = wiring.resolver(self.config, lambda: self._pull("endpoints"))
+        self._wire()
         if self.config.envoy.preflight:
             self._validator.start()
         label = await self.delivery.start()
         if label is not None:
             log.info("generation.served", generation=label.number, revision=label.revision)
-        self._wire()
 
     async def stop(self) -> None:
-        """A unit's proxies go on; our own children end with us, after their connections drained."""
-        await self._unwire()
-        await self.delivery.stop()
-        await self._validator.stop()
-        await self._supervisor.stop(leave_running=self.config.envoy.supervisor == "systemd")
-        self.aside.close()
+        """A unit's proxies go on; our own children end with us, after their connections drained.
+
+        Each part is stopped, whatever becomes of the others: on a full disk some cannot.
+        """
+        async with AsyncExitStack() as last_to_first:
+            last_to_first.callback(self.aside.close)
+            leave_running = self.config.envoy.supervisor == "systemd"
+            last_to_first.push_async_callback(self._supervisor.stop, leave_running=leave_running)
+            last_to_first.callback(self._looking.close)
+            last_to_first.push_async_callback(self._validator.stop)
+            last_to_first.push_async_callback(self.delivery.stop)
+            last_to_first.push_async_callback(self.resolver.close)
+            last_to_first.push_async_callback(self._leave_source)
 
     async def rewire(self, config: AgentConfig) -> None:
-        """Another configuration, from the next pass on."""
-        await self._unwire()
-        self.config = config
+        """Another configuration, from the next pass on. What is served goes on to be looked up, also if git is away."""
+        before, self.config = self.config, config
+        self._served = self.serving
+        if config.repository != before.repository:
+            await self._leave_source()
+            self.source = wiring.source(config)
+        if config.resolver != before.resolver:
+            await self.resolver.close()
+            self.resolver = wiring.resolver(config, lambda: self._pull("endpoints"))
+        if self._served is not None:
+            self.resolver.want(self._served.dns_names)
         self._wire()
 
     def _wire(self) -> None:
-        self.source = wiring.source(self.config)
-        self.resolver = wiring.resolver(self.config, lambda: self._pull("endpoints"))
-        self._delivering = Delivering(self.delivery, self.resolver.answers, self.aside)
         self.world = World(
             host=self.config.host,
             reach=Reach(capture="none", http_proxy_port=self.config.http_proxy_port),
@@ -95,25 +112,11 @@ class Rooms:
             aside=self.aside,
         )
 
-    async def _unwire(self) -> None:
-        if self._watch is not None:
-            await asyncio.to_thread(self._watch.stop)
-            self._watch = None
+    async def _leave_source(self) -> None:
         self.source.close()
-        await self.resolver.close()
-
-    def obstacles(self, config: AgentConfig) -> Problems:
-        """What a reload cannot change, because the lock, the sockets and the running proxies hang on it."""
-        return tuple(
-            Problem(
-                code="E-CONFIG",
-                at=config.origin.at(key),
-                message="a reload cannot change this",
-                hint="restart meshd; the proxies keep serving meanwhile",
-            )
-            for key, before, after in _fixed(self.config, config)
-            if before != after
-        )
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            await asyncio.to_thread(watch.stop)
 
     # --- passes ---
 
@@ -121,39 +124,53 @@ class Rooms:
         """Understands again what is served from disk, so that its DNS names are looked up while git is away."""
         active = self.active
         if active is not None:
-            self._resumed = await self.aside(prepare, self.world, active)
-            self._commits[active] = await self.aside(self.source.commit, active)
-        if self._resumed is not None:
-            self.resolver.want(self._resumed.dns_names)
+            await self._history.remember(self.source, [active])
+            self._served = await self.aside(prepare, self.world, active)
+        if self._served is not None:
+            self.resolver.want(self._served.dns_names)
+
+    @property
+    def serving(self) -> Prepared | None:
+        """What the proxies were told, as far as this process understands it."""
+        return self.world.current or self._served
 
     async def push_endpoints(self) -> None:
-        prepared = self.world.current or self._resumed
-        if prepared is not None:
-            changed = await self._delivering.push_endpoints(prepared)
+        if self.serving is not None:
+            changed = await self._delivering.push_endpoints(self.serving)
             log.debug("endpoints.pushed", changed=changed)
 
-    def forget_refusals(self) -> None:
+    async def forget_refusals(self) -> None:
+        """Raises DeliveryError."""
         refused = tuple(self.world.rejected)
         self.world.rejected.clear()
-        self._delivering.forget_refusals(refused)
+        await self._delivering.forget_refusals(refused)
 
     async def notice_pushes(self) -> None:
         """Watches a repository on this machine; one that was replaced or came back is watched again."""
         self._watch = await self.aside(self._watching)
+        ailment = self._watch.ailment if self._watch is not None else ""
+        if ailment and ailment != self._ailment:
+            log.warning("watch.failed", error=ailment, next="pushes are noticed by polling, later")
+        self._ailment = ailment
 
     async def remember(self, outcome: Outcome) -> None:
-        """What status and waiters will ask about revisions, while the repository is read by nobody else."""
+        """What status and waiters will ask about revisions. Raises SourceError."""
         self._fetched_at = datetime.now(UTC)
         revisions = {outcome.fetched, *(rejection.revision for rejection in outcome.rejected[:1])}
         revisions |= {revision for revision in (outcome.accepted, self.active) if revision is not None}
-        self._commits = {revision: await self._told_commit(revision) for revision in revisions}
-        if self._behind[:1] != (outcome.fetched,):
-            self._behind = await self.aside(self._line, outcome.fetched)
+        await self._history.remember(self.source, revisions)
+        await self._history.follow(self.source, outcome.fetched)
 
     async def keep_proxies(self) -> None:
         """The host's Envoys run, and only they. Raises ProxyError."""
         if self.active is None:
             return
+        try:
+            await self._keep_wanted()
+        except (AdminError, OSError) as error:
+            raise ProxyError(str(error), "it is tried again") from error
+
+    async def _keep_wanted(self) -> None:
         wanted = frozenset(served.proxy for served in self.delivery.states())
         for proxy in PROXIES:
             paths = wiring.proxy_paths(self.config, proxy)
@@ -178,13 +195,6 @@ class Rooms:
         with suppress(RuntimeError):  # the loop is closed: meshd is ending
             self._loop.call_soon_threadsafe(self._pull, "push")
 
-    def _line(self, head: RevisionId) -> tuple[RevisionId, ...]:
-        return (head, *islice(self.source.ancestors(head), _PASSED_OVER))
-
-    async def _told_commit(self, revision: RevisionId) -> Commit:
-        known = self._commits.get(revision)
-        return known if known is not None else await self.aside(self.source.commit, revision)
-
     # --- what is seen ---
 
     @property
@@ -201,11 +211,10 @@ class Rooms:
         return label.revision if label is not None else None
 
     def commit(self, revision: RevisionId, /) -> Commit | None:
-        return self._commits.get(revision)
+        return self._history.commit(revision)
 
     def is_behind(self, revision: str, head: RevisionId, /) -> bool:
-        """Whether it is among the recent ancestors of the head: then no later pass will make it active."""
-        return self._behind[:1] == (head,) and any(each.startswith(revision) for each in self._behind[1:])
+        return self._history.is_behind(revision, head)
 
     def told_source(self) -> Json:
         repository = self.config.repository
@@ -214,12 +223,15 @@ class Rooms:
             "branch": repository.branch,
             "path": repository.path,
             "watched": self._watch is not None and self._watch.alive,
+            "ailment": self._ailment,
             "fetched": self._fetched_at.isoformat() if self._fetched_at else None,
         }
 
+    def _answers(self) -> Mapping[DnsName, Answer]:
+        return self.resolver.answers()
+
     def names(self) -> int:
-        prepared = self.world.current or self._resumed
-        return len(prepared.dns_names) if prepared is not None else 0
+        return len(self.serving.dns_names) if self.serving is not None else 0
 
     def stale_names(self) -> tuple[StaleName, ...]:
         now = datetime.now(UTC)
@@ -234,33 +246,10 @@ class Rooms:
             if answer.error
         )
 
-    async def proxy_states(self) -> tuple[Proxy, ...]:
-        """Each proxy that this host needs, as its process and as its connection see it."""
-        running = {state.name: state for state in await self._supervisor.states()}
-        return tuple(self._proxy(served, running.get(served.proxy)) for served in self.delivery.states())
-
-    def _proxy(self, served: Served, running: Running | None) -> Proxy:
-        active = self.delivery.active
-        return Proxy(
-            name=served.proxy,
-            state=running.state if running else "DOWN",
-            pid=running.pid if running else None,
-            version=running.version if running else served.envoy_version,
-            mode=(running.mode if running else None) or "",
-            generation=served.generation,
-            connected=served.connected,
-            acknowledged=served.connected and active is not None and served.generation == active.number,
-            sent=served.resources_sent,
-            rejections=tuple(rejection.text for rejection in served.rejections),
-        )
+    async def proxies(self, patience: timedelta = _LOOK) -> tuple[Proxy, ...]:
+        return await self._looking.proxies(patience)
 
     def _told(self, event: Event) -> None:
         say = log.warning if event.kind in {"died", "start-failed"} else log.info
         say(f"proxy.{event.kind}", proxy=event.proxy, pid=event.pid, why=event.why)
         self._pull("proxy")
-
-
-def _fixed(before: AgentConfig, after: AgentConfig) -> Iterator[tuple[str, object, object]]:
-    yield "stateDirectory", before.state_directory, after.state_directory
-    yield "runtimeDirectory", before.runtime_directory, after.runtime_directory
-    yield "envoy", before.envoy, after.envoy

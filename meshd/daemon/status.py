@@ -19,9 +19,19 @@ class Commit(Protocol):
     @property
     def author(self) -> str: ...
     @property
-    def time(self) -> datetime: ...
+    def time(self) -> datetime | None: ...
     @property
     def subject(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A commit that is not in the mirror (any more): its id is all that is known."""
+
+    id: str
+    author: str = ""
+    time: datetime | None = None
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +117,8 @@ def _with_text(problem: Problem) -> Json:
 def _commit(commit: Commit | None) -> Json | None:
     if commit is None:
         return None
-    return {"id": commit.id, "author": commit.author, "time": commit.time.isoformat(), "subject": commit.subject}
+    time = commit.time.isoformat() if commit.time is not None else None
+    return {"id": commit.id, "author": commit.author, "time": time, "subject": commit.subject}
 
 
 def _condition(condition: Condition) -> Json:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from contextlib import suppress
+from typing import Final, Literal
 
-Trigger = Literal["start", "push", "poll", "sync", "reload", "endpoints", "retry", "proxy"]
+Trigger = Literal["start", "push", "poll", "sync", "reload", "endpoints", "proxy"]
+
+SMALL: Final[frozenset[Trigger]] = frozenset({"endpoints", "proxy"})
+"""These do not look at the repository: however often they come, a poll or a retry is due when it was."""
 
 
 class Triggers:
@@ -19,13 +23,11 @@ class Triggers:
         self._pulled.add(trigger)
         self._any.set()
 
-    async def wait(self, seconds: float | None) -> frozenset[Trigger]:
+    async def wait(self, seconds: float) -> frozenset[Trigger]:
         """All that was pulled since the last wait; empty when the seconds passed without any."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._any.wait()
-        except TimeoutError:
-            return frozenset()
         pulled = frozenset(self._pulled)
         self._pulled.clear()
         self._any.clear()

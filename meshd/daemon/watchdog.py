@@ -11,7 +11,7 @@ from typing import Final
 from meshd.sd_notify import notify
 
 PATIENCE: Final = timedelta(minutes=5)
-"""How long one pass may take before the watchdog is no longer fed."""
+"""How long one pass may take, besides its fetch, before the watchdog is no longer fed."""
 
 
 def interval(environment: dict[str, str] | None = None) -> timedelta | None:
@@ -20,12 +20,12 @@ def interval(environment: dict[str, str] | None = None) -> timedelta | None:
     if variables.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     microseconds = variables.get("WATCHDOG_USEC", "")
-    return timedelta(microseconds=int(microseconds)) / 2 if microseconds.isdigit() else None
+    return timedelta(microseconds=int(microseconds)) / 2 if microseconds.isdigit() and int(microseconds) else None
 
 
-async def feed(every: timedelta, pass_age: Callable[[], timedelta]) -> None:
+async def feed(every: timedelta, well: Callable[[], bool]) -> None:
     """Runs until cancelled, on the event loop, so a blocked loop starves the watchdog by itself."""
     while True:
-        if pass_age() < PATIENCE:
+        if well():
             notify("WATCHDOG=1")
         await asyncio.sleep(every.total_seconds())

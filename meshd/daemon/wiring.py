@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from meshd.envoy.bootstrap import BootstrapSettings
 from meshd.envoy.fallback import fallback
 from meshd.envoy.resource import EnvoyResource, Rendered
 from meshd.names import HostName, ProxyName
-from meshd.problems import Problems
+from meshd.problems import Problem, Problems
 from meshd.proxies.binary import version
 from meshd.proxies.child_supervisor import ChildSupervisor
 from meshd.proxies.launch import EnvoySettings
@@ -122,6 +122,26 @@ def supervisor(config: AgentConfig, binary: Path, told: Told) -> Supervisor:
     if config.envoy.supervisor == "systemd":
         return SystemdSupervisor(settings, told)
     return ChildSupervisor(settings, told)
+
+
+def obstacles(before: AgentConfig, after: AgentConfig) -> Problems:
+    """What a reload cannot change, because the lock, the sockets and the running proxies hang on it."""
+    return tuple(
+        Problem(
+            code="E-CONFIG",
+            at=after.origin.at(key),
+            message="a reload cannot change this",
+            hint="restart meshd; the proxies keep serving meanwhile",
+        )
+        for key, old, new in _fixed(before, after)
+        if old != new
+    )
+
+
+def _fixed(before: AgentConfig, after: AgentConfig) -> Iterator[tuple[str, object, object]]:
+    yield "stateDirectory", before.state_directory, after.state_directory
+    yield "runtimeDirectory", before.runtime_directory, after.runtime_directory
+    yield "envoy", before.envoy, after.envoy
 
 
 def _path(text: str | None) -> Path | None:

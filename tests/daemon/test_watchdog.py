@@ -21,13 +21,13 @@ def test_a_watchdog_for_another_process_is_not_ours():
 
 
 def test_it_is_fed_while_passes_end_and_starved_by_one_that_hangs(short_tmp, monkeypatch):
-    ages = iter([timedelta(0), timedelta(hours=1), timedelta(0)])
+    well = iter([True, False, True])
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(short_tmp / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(short_tmp / "notify"))
 
         async def story():
-            feeding = asyncio.create_task(watchdog.feed(timedelta(0), lambda: next(ages)))
+            feeding = asyncio.create_task(watchdog.feed(timedelta(0), lambda: next(well)))
             await asyncio.gather(feeding, return_exceptions=True)
 
         asyncio.run(story())
@@ -35,3 +35,7 @@ def test_it_is_fed_while_passes_end_and_starved_by_one_that_hangs(short_tmp, mon
         heard = [listener.recv(100), listener.recv(100)]
 
     assert heard == [b"WATCHDOG=1"] * 2
+
+
+def test_a_watchdog_of_no_time_at_all_is_none():
+    assert watchdog.interval({"WATCHDOG_USEC": "0"}) is None
