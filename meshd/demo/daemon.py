@@ -141,7 +141,7 @@ async def _answers(place: Place) -> bool:
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """The daemon's clean stop; its Envoys go on."""
+    """The daemon's clean stop, by force when it takes too long."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -154,7 +154,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
 
 
 def end_proxies(place: Place) -> None:
-    """meshd leaves its Envoys running when it stops, as an operator wants it to; the demo does not."""
+    """A meshd that stops ends its Envoys first; one that was killed, or died, has left them running."""
     for proxy in PROXIES:
         stop(ProxyPaths(proxy=proxy, state=place.state, runtime=place.runtime), timedelta())
 
