@@ -38,6 +38,12 @@ class Verbs(click.Group):
         command: click.Command = module.command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # here, because click makes it exit code 1
+            return _quiet_pipe()
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(sorted(VERBS.items()))
@@ -66,8 +72,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(USAGE)
-    except BrokenPipeError:
-        sys.exit(_quiet_pipe())
     except Exception as error:  # noqa: BLE001  (the contract: an uncaught error is exit 3, never a traceback)
         _uncaught(error)
         sys.exit(WORLD_FAILED)

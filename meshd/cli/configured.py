@@ -10,9 +10,11 @@ from typing import Any, Final
 import click
 
 from meshd.cli.exits import USAGE
-from meshd.config import AgentConfig, load_config
+from meshd.config import AgentConfig, kept_config, load_config
 
 DEFAULT_CONFIG: Final = Path("/etc/meshd/meshd.yaml")
+KEPT: Final = kept_config(Path("/var/lib/meshd"))
+"""Where the units have their state: a file with errors does not say where else that may be."""
 
 
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,9 +30,23 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def configured(context: click.Context, config_path: Path) -> AgentConfig:
     """Ends the program with exit code 2 when the file has errors; warnings are printed too."""
+    config = _loaded(config_path)
+    if config is None:
+        context.exit(USAGE)
+    return config
+
+
+def configured_or_kept(context: click.Context, config_path: Path) -> AgentConfig:
+    """For who carries the traffic: a file with errors is replaced by the one that the daemon accepted last."""
+    config = _loaded(config_path)
+    if config is not None or not KEPT.exists():
+        return config or context.exit(USAGE)
+    click.echo(f"meshd: going on with {KEPT}, which the daemon accepted last", err=True)
+    return configured(context, KEPT)
+
+
+def _loaded(config_path: Path) -> AgentConfig | None:
     config, problems = load_config(config_path, socket.gethostname())
     for problem in problems:
         click.echo(str(problem), err=True)
-    if config is None:
-        context.exit(USAGE)
     return config

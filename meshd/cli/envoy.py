@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from meshd.cli.configured import config_option, configured
+from meshd.cli.configured import config_option, configured_or_kept
 from meshd.cli.exits import WorldFailedError
 from meshd.config import AgentConfig
 from meshd.names import PROXIES, ProxyName
@@ -49,8 +49,11 @@ def path() -> None:
 @config_option
 @click.pass_context
 def run(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
-    """Become the proxy, as its unit starts it: from meshd when it answers, else from the fallback on disk."""
-    config = configured(context, config_path)
+    """Become the proxy, as its unit starts it: from meshd when it answers, else from the fallback on disk.
+
+    When the configuration has errors, the one that the daemon accepted last is used: traffic does not hang on them.
+    """
+    config = configured_or_kept(context, config_path)
     try:
         launch.run(paths(config, proxy), settings(config))
     except ProxyError as error:
@@ -63,7 +66,7 @@ def run(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
 @click.pass_context
 def reload(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
     """Hand the proxy over to a new process by Envoy's hot restart: the ExecReload of its unit."""
-    config = configured(context, config_path)
+    config = configured_or_kept(context, config_path)
     try:
         record = hot_restart.reload_unit(paths(config, proxy), settings(config))
     except ProxyError as error:
@@ -77,7 +80,7 @@ def reload(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
 @click.pass_context
 def stop(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
     """Drain the proxy's connections and end it, leaving nothing behind: the ExecStop of its unit."""
-    config = configured(context, config_path)
+    config = configured_or_kept(context, config_path)
     try:
         stopping.stop(paths(config, proxy), settings(config).drain)
     except ProxyError as error:

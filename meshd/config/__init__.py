@@ -15,7 +15,15 @@ from meshd.documents import Document, Mapping, documents
 from meshd.names import HostName
 from meshd.problems import Origin, Problem, Problems, errors, in_order
 
-__all__ = ["AgentConfig", "EnvoyConfig", "LogConfig", "RepositoryConfig", "ResolverConfig", "load_config"]
+__all__ = [
+    "AgentConfig",
+    "EnvoyConfig",
+    "LogConfig",
+    "RepositoryConfig",
+    "ResolverConfig",
+    "kept_config",
+    "load_config",
+]
 
 
 def load_config(path: Path, hostname: str) -> tuple[AgentConfig | None, Problems]:
@@ -28,6 +36,11 @@ def load_config(path: Path, hostname: str) -> tuple[AgentConfig | None, Problems
     if config is None or errors(problems):
         return None, in_order(problems)
     return (config if config.host else replace(config, host=HostName(hostname))), in_order(problems)
+
+
+def kept_config(state: Path) -> Path:
+    """Where the daemon keeps a copy of what it accepted last, in the directory that its proxies may read."""
+    return state / "bootstrap" / "meshd.yaml"
 
 
 def _decode(file: str, content: bytes) -> tuple[AgentConfig | None, Problems]:

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-import structlog
-
-log = structlog.get_logger()
-
 Type = Literal["Ready", "Reconciling", "Stalled", "FetchFailed", "SourceVerified", "EndpointsFresh", "ProxiesHealthy"]
 Status = Literal["True", "False", "Unknown"]
 
@@ -48,17 +44,3 @@ class Conditions:
     def all(self) -> tuple[Condition, ...]:
         """In the order of `Type`: what matters most comes first."""
         return tuple(self._known[kind] for kind in get_args(Type) if kind in self._known)
-
-
-def log_condition(condition: Condition) -> None:
-    if condition.type == "Reconciling":
-        return
-    bad = "True" if condition.type in {"Stalled", "FetchFailed"} else "False"
-    say = log.warning if condition.status == bad else log.info
-    say(
-        "condition.changed",
-        type=condition.type,
-        status=condition.status,
-        reason=condition.reason,
-        text=condition.message,
-    )

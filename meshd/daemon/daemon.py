@@ -17,6 +17,7 @@ from meshd.config import AgentConfig, load_config
 from meshd.control import Awaited, Reply, Request, awaited
 from meshd.daemon import watchdog, wiring
 from meshd.daemon.control_server import ControlServer
+from meshd.daemon.events import log_outcome
 from meshd.daemon.logs import configure
 from meshd.daemon.looking import GLANCE
 from meshd.daemon.observed import Observed
@@ -27,15 +28,13 @@ from meshd.daemon.triggers import SMALL, Trigger
 from meshd.deliver.error import DeliveryError
 from meshd.problems import errors
 from meshd.proxies.error import ProxyError
-from meshd.reconcile import Outcome, Rejection, reconcile
+from meshd.reconcile import reconcile
 from meshd.sd_notify import notify
 from meshd.source.revision import SourceError
 
 log = structlog.get_logger()
 
 _ATTENTION: Final = timedelta(seconds=1)
-_SHOWN: Final = 50
-"""Problems of one revision in the log; status has them all."""
 
 
 class Daemon:
@@ -115,6 +114,7 @@ class Daemon:
 
     async def _work(self, pulled: frozenset[Trigger]) -> bool:
         if "start" in pulled:
+            await asyncio.to_thread(wiring.keep_config, self._config_path, self.rooms.config)
             await self._keep_proxies()
             await self._resume()
         if "endpoints" in pulled:
@@ -137,7 +137,7 @@ class Daemon:
             if again:
                 await self.rooms.forget_refusals()
             outcome = await reconcile(self.rooms.world)
-            _log(outcome, self.observed.reconciled(outcome), round((time.monotonic() - began) * 1000))
+            log_outcome(outcome, self.observed.reconciled(outcome), round((time.monotonic() - began) * 1000))
             await self.rooms.remember(outcome)
         except SourceError as error:
             self.observed.fetch_failed(error)
@@ -201,6 +201,7 @@ class Daemon:
         if config is not None:
             configure(config.log.level, config.log.format)
             await self.rooms.rewire(config)
+            await asyncio.to_thread(wiring.keep_config, self._config_path, config)
             log.info("reload.done", host=config.host)
 
     # --- answers ---
@@ -236,20 +237,3 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def _log(outcome: Outcome, rejected: tuple[Rejection, ...], milliseconds: int) -> None:
-    """Only what a pass changed, or refused for the first time."""
-    if outcome.delivered is not None:
-        log.info(
-            "generation.delivered",
-            revision=outcome.accepted,
-            generation=outcome.delivered.generation,
-            sent=outcome.delivered.sent,
-            milliseconds=milliseconds,
-        )
-    for rejection in rejected:
-        # All that is wrong with the newest; the others are passed over, often for one reason that they share.
-        shown = _SHOWN if rejection.revision == outcome.fetched else 1
-        for problem in errors(rejection.problems)[:shown]:
-            log.warning("revision.rejected", revision=rejection.revision, problem=str(problem))

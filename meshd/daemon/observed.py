@@ -11,7 +11,8 @@ import structlog
 
 from meshd import __version__
 from meshd.control import Json, Reply
-from meshd.daemon.conditions import Conditions, log_condition
+from meshd.daemon.conditions import Conditions
+from meshd.daemon.events import log_condition
 from meshd.daemon.sentences import ailment, healthy, rejection_body, rejection_sentence
 from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, Unread, status
 from meshd.deliver.error import DeliveryError

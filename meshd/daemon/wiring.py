@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
 from meshd import __version__
-from meshd.config import AgentConfig
+from meshd.config import AgentConfig, kept_config
 from meshd.deliver.delivery import Delivery, Snapshots
 from meshd.deliver.delivery import Judge as DeliveryJudge
+from meshd.deliver.files import replace_durably
 from meshd.deliver.generations import Generations
 from meshd.deliver.preflight import Preflight
 from meshd.deliver.refusals import Versions
@@ -30,6 +33,8 @@ from meshd.resolve.resolver import Resolver
 from meshd.resolve.settings import ResolverSettings, families_of_this_host
 from meshd.source.git import GitSource
 from meshd.source.settings import RepositorySettings
+
+log = structlog.get_logger()
 
 
 class Unjudged:
@@ -142,6 +147,16 @@ def _fixed(before: AgentConfig, after: AgentConfig) -> Iterator[tuple[str, objec
     yield "stateDirectory", before.state_directory, after.state_directory
     yield "runtimeDirectory", before.runtime_directory, after.runtime_directory
     yield "envoy", before.envoy, after.envoy
+
+
+def keep_config(path: Path, config: AgentConfig) -> None:
+    """A copy for the proxies' units, which must start though somebody breaks the file."""
+    kept = kept_config(Path(config.state_directory))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        replace_durably(kept, path.read_bytes())
+    except OSError as error:
+        log.warning("configuration.not_kept", file=str(kept), error=error.strerror)
 
 
 def _path(text: str | None) -> Path | None:

@@ -48,6 +48,31 @@ def test_the_text_fits_a_hundred_columns():
     assert max(map(len, text(STATUS).splitlines())) <= 100
 
 
+def test_good_and_bad_differ_without_colours():
+    assert "○ not ready" in text(STATUS)
+    assert "● ready" in text({**STATUS, "ready": True})
+
+
+def test_no_control_sequence_of_a_commit_reaches_the_terminal():
+    evil = {"id": "a" * 40, "subject": "fix\x1b]0;owned\x07\x1b[2J"}
+
+    said = text({**STATUS, "revision": {**STATUS["revision"], "active": evil}})
+
+    assert "\x1b" not in said
+    assert "\x07" not in said
+
+
+def test_what_envoy_said_against_it_is_shown_within_the_columns():
+    refused = {**STATUS["proxies"][0], "acknowledged": False, "rejections": ["cannot bind " + "x" * 200]}
+    source = {"url": "https://git.example.com/" + "y" * 200, "branch": "main", "ailment": "no inotify left"}
+
+    said = text({**STATUS, "proxies": [refused], "source": source})
+
+    assert "cannot bind" in said
+    assert "no inotify left" in said
+    assert max(map(len, said.splitlines())) <= 100
+
+
 def test_status_imports_nothing_heavy(short_tmp):
     program = (
         "import sys, json; sys.argv = ['meshd', 'status', '--socket', sys.argv[1]]\n"

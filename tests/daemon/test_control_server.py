@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from meshd.control import ControlError, Reply, Request, ask
+from meshd.control import ControlError, Reply, Request, ask, awaited
 from meshd.daemon.control_server import ControlServer, may_act
 
 
@@ -18,6 +18,8 @@ def serving(short_tmp):
     started, stop = threading.Event(), None
 
     async def answer(request):
+        if request.verb == "sync":
+            raise RuntimeError("a fault")
         return Reply(ok=request.verb != "wait", body={"verb": request.verb, **request.arguments})
 
     async def serve():
@@ -55,6 +57,51 @@ def test_a_line_that_is_no_request_gets_an_answer_that_says_so(serving):
             return b"hello\n"
 
     assert "not a request" in ask(serving, Garbage(verb="status")).body["failure"]
+
+
+@pytest.mark.parametrize("line", [b"[]\n", b"42\n", b'"status"\n', b"null\n", b"[" * 50_000 + b"\n", b"\xff\n"])
+def test_no_line_is_without_an_answer(serving, line):
+    class Garbage(Request):
+        def line(self):
+            return line
+
+    assert "not a request" in ask(serving, Garbage(verb="status")).body["failure"]
+
+
+def test_a_line_without_end_is_hung_up_on_and_the_next_client_is_answered(serving):
+    class Endless(Request):
+        def line(self):
+            return b"x" * 1_000_000
+
+    with pytest.raises(ControlError):
+        ask(serving, Endless(verb="status"))
+    assert ask(serving, Request(verb="status")).ok
+
+
+def test_a_fault_in_an_answer_is_told_to_who_asked(serving, capsys):
+    assert "a fault" in ask(serving, Request(verb="sync")).body["failure"]
+    assert "control.crashed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"revision": ""},
+        {"revision": "HEAD", "seconds": 1},
+        {"revision": 7, "seconds": 1},
+        {"revision": "abcd"},
+        {"revision": "abcd", "seconds": "soon"},
+        {"revision": "abcd", "seconds": float("nan")},
+    ],
+)
+def test_waiting_needs_a_revision_and_a_time(arguments):
+    with pytest.raises(ControlError, match="must be"):
+        awaited(Request(verb="wait", arguments=arguments))
+
+
+def test_a_revision_may_be_in_capitals():
+    assert awaited(Request(verb="wait", arguments={"revision": "ABCD", "seconds": 1})).revision == "abcd"
 
 
 def test_an_unknown_verb_is_named(serving):

@@ -96,3 +96,43 @@ def test_the_age_of_a_pass_is_told_while_it_runs():
 
     assert run(story, work) == timedelta(0)
     assert ages
+
+
+def test_dns_answers_do_not_put_off_the_poll():
+    seen: list[frozenset[str]] = []
+
+    async def work(pulled):
+        seen.append(pulled)
+        return True
+
+    async def story(passes):
+        while not any("poll" in pulled for pulled in seen):
+            passes.triggers.pull("endpoints")
+            await asyncio.sleep(0)
+
+    run(story, work, poll=timedelta(milliseconds=20))
+
+
+def test_a_small_pass_leaves_the_backoff_of_a_failure_alone():
+    async def work(pulled):
+        return pulled == {"endpoints"}
+
+    async def story(passes):
+        await passes.asked("sync")
+        await passes.asked("endpoints")
+        return passes.failures
+
+    assert run(story, work) == 1
+
+
+def test_a_crash_that_stays_is_one_event(capsys):
+    async def work(_pulled):
+        raise RuntimeError("a fault")
+
+    async def story(passes):
+        for _ in range(3):
+            await passes.asked("sync")
+
+    run(story, work)
+
+    assert capsys.readouterr().out.count("pass.crashed") == 1
