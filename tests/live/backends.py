@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_TLS_RECORD = b"\x16"  # not answered in plain text: the client would wait for the rest of a handshake
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 _DEED = re.compile(r"(?P<deed>\d{3}|reset|hold)(?:x(?P<times>\d+))?(?:@(?P<version>\w+))?")
 
@@ -96,7 +97,10 @@ class Backends:
         self, version: str, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while True:
-            head = await reader.readuntil(b"\r\n\r\n")
+            first = await reader.readexactly(1)
+            if first == _TLS_RECORD:
+                return
+            head = first + await reader.readuntil(b"\r\n\r\n")
             if head == _PREFACE:
                 self.prefaces.append(version)
                 return
