@@ -184,12 +184,13 @@ class Observed:
         return self.verdict_on(self._outcome.fetched)
 
     def verdict_on(self, revision: str) -> Reply:
-        active = self._host.active
-        if active is not None and active.startswith(revision):
-            return Reply(ok=True, body={"message": f"{active[:12]} is active", "revision": active})
+        # First, for it may be active as another configuration, or another meshd, understood it.
         rejection = self._rejection(revision)
         if rejection is not None:
             return Reply(ok=False, body=rejection_body(rejection))
+        active = self._host.active
+        if active is not None and active.startswith(revision):
+            return Reply(ok=True, body={"message": f"{active[:12]} is active", "revision": active})
         newer = f"{active[:12]} is active instead" if active else "no revision is active"
         return Reply(ok=False, body={"message": f"{revision[:12]} is not active: {newer}"})
 

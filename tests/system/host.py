@@ -47,6 +47,7 @@ class Host:
         self.state = directory / "state"
         self.runtime = directory / "run"
         self.log = directory / "meshd.log"
+        self.prefix: tuple[str, ...] = ()
         self.daemon: subprocess.Popen[bytes] | None = None
         self.git("init", "-q", "--bare", "-b", "main", str(self.bare), cwd=directory)
         self.git("clone", "-q", str(self.bare), str(self.work), cwd=directory)
@@ -98,7 +99,7 @@ class Host:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-m", "meshd", "run", "--config", str(self.config)],
+                [*self.prefix, sys.executable, "-m", "meshd", "run", "--config", str(self.config)],
                 env=ENVIRONMENT,
                 stdout=log,
                 stderr=log,
