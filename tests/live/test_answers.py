@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.live.cases import Case, case
-from tests.live.requests import ask, get
+from tests.live.requests import Ask, Exchange, ask, get
 from tests.live.world import Live
 
 pytestmark = pytest.mark.envoy
@@ -19,12 +19,12 @@ endpoints: [{address: 127.0.0.1, ports: {http: $v1, alt: $v1}, labels: {version:
 ALT = get("/a").to("$host:8080")
 
 
-def redirected(id: str, redirect: str, *exchanges: object, match: str = "{uri: {prefix: /}}") -> Case:  # noqa: A002
+def redirected(id: str, redirect: str, *exchanges: Exchange, match: str = "{uri: {prefix: /}}") -> Case:  # noqa: A002
     http = f"    - match: [{match}]\n      redirect: {redirect}\n"
     return case(id, *exchanges, http=http, entry=TWO_PORTS, subsets="")
 
 
-def location(path: str, where: str, status: int = 301) -> object:
+def location(path: str, where: str, status: int = 301) -> Exchange:
     return get(path).gives(status, headers={"location": where})
 
 
@@ -36,7 +36,7 @@ def cors(policy: str) -> str:
     return f"    - route: [{{destination: {{host: $host, subset: v1}}}}]\n      corsPolicy: {policy}\n"
 
 
-def preflight(origin: str, method: str = "GET") -> object:
+def preflight(origin: str, method: str = "GET") -> Ask:
     return ask("OPTIONS", "/", origin=origin, access_control_request_method=method)
 
 
