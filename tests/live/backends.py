@@ -41,11 +41,12 @@ class Received:
 
 @dataclass
 class Backends:
-    """`ports` by version; `received` in the order of arrival; `prefaces`: who was spoken to in HTTP/2."""
+    """`ports` by version; `received` in the order of arrival; `prefaces`: who was spoken to in HTTP/2,
+    and by which ALPN."""
 
     ports: dict[str, int] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
-    prefaces: list[str] = field(default_factory=list)
+    prefaces: list[tuple[str, str | None]] = field(default_factory=list)
     opened: int = 0
     closed: set[int] = field(default_factory=set)
     _held: list[asyncio.Event] = field(default_factory=list)
@@ -102,7 +103,8 @@ class Backends:
                 return
             head = first + await reader.readuntil(b"\r\n\r\n")
             if head == _PREFACE:
-                self.prefaces.append(version)
+                session = writer.get_extra_info("ssl_object")
+                self.prefaces.append((version, session.selected_alpn_protocol() if session else None))
                 return
             request = await _request(version, number, head, reader, writer)
             self.received.append(request)
