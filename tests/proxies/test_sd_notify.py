@@ -33,3 +33,22 @@ def test_a_manager_that_is_gone_is_no_failure(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("NOTIFY_SOCKET", "/no/such/socket")
 
     assert not notify("READY=1")
+
+
+def test_what_is_quoted_is_never_a_line_of_its_own(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(short_tmp / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(short_tmp / "notify"))
+
+        assert notify("READY=1", "STATUS=rejected: no subset 'x\nMAINPID=1'" + "y" * 1_000_000)
+
+        assert receiver.recv(5000).startswith(b"READY=1\nSTATUS=rejected: no subset 'x MAINPID=1'y")
+
+
+def test_a_manager_that_does_not_read_holds_up_nobody(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(short_tmp / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(short_tmp / "notify"))
+
+        while notify("WATCHDOG=1"):
+            pass

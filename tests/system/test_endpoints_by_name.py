@@ -81,3 +81,21 @@ def test_a_name_that_never_answers_does_not_hold_up_the_others(host, backend, na
     host.until_live(revision)
     assert host.get("http://fine.example/")[:2] == (200, "v1")
     assert host.get(URL)[0] == 503
+
+
+def test_a_reload_while_git_is_away_goes_on_following_dns(host, backend, names):
+    one = backend("one")
+    names.set("backends.shop.example", "127.0.0.1", ttl=1)
+    host.configure(resolver=f'{{nameservers: ["{names.address}"], minTtl: 100ms}}')
+    host.start()
+    host.until_live(host.push({"web-1.yaml": meshes.workload(), "shop.yaml": SERVICE % one.port}))
+    until(lambda: host.get(URL)[:2] == (200, "one"), what="the first answer in use")
+    host.bare.rename(host.bare.with_name("away.git"))
+    host.configure(resolver=f'{{nameservers: ["{names.address}"], minTtl: 200ms}}')
+    assert host.meshd("reload").returncode == 3
+    assert host.get(URL)[:2] == (200, "one")
+
+    backend("other", address="127.0.0.2", port=one.port)
+    names.set("backends.shop.example", "127.0.0.2", ttl=1)
+
+    until(lambda: host.get(URL)[1] == "other", what="the new address in use")
