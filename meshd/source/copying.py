@@ -7,12 +7,15 @@ commit took 850 ms to fetch, and takes 10 this way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import FileMode, ObjectType, RepositoryOpenFlag
+from pygit2.enums import ObjectType, RepositoryOpenFlag
 
 from meshd.names import RevisionId
+from meshd.source.entries import Entry, tree_entries
 from meshd.source.revision import SourceError
 
 
@@ -50,7 +53,7 @@ def copy_branch(directory: Path, mirror: pygit2.Repository, branch: str) -> Revi
     source = open_local(directory)
     tip = local_tip(source, branch)
     builder = pygit2.PackBuilder(source)
-    for lacking in _lacking(source, mirror.odb, pygit2.Oid(hex=tip)):
+    for lacking in _lacking(source, mirror.odb, pygit2.Oid(hex=tip), _root(mirror, branch)):
         builder.add(lacking)
     if len(builder):
         builder.write(str(Path(mirror.path) / "objects" / "pack"))
@@ -58,25 +61,58 @@ def copy_branch(directory: Path, mirror: pygit2.Repository, branch: str) -> Revi
     return tip
 
 
-def _lacking(source: pygit2.Repository, mirror: pygit2.Odb, tip: pygit2.Oid) -> Iterator[pygit2.Oid]:
-    """What an object of the mirror leads to is in the mirror: it came in the same pack, or earlier."""
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """An object of the source to look at, and the tree that stood in its place before, which the mirror has."""
+
+    name: pygit2.Oid
+    before: pygit2.Oid | None = None
+
+
+def _lacking(
+    source: pygit2.Repository, mirror: pygit2.Odb, tip: pygit2.Oid, before: pygit2.Oid | None
+) -> Iterator[pygit2.Oid]:
+    """What an object of the mirror leads to is in the mirror: it came in the same pack, or earlier.
+
+    `before` is the root of the tree at the last tip: of a directory of thousands of files that is unchanged but for
+    one, only that one is looked for.
+    """
     seen: set[pygit2.Oid] = set()
-    ahead = [tip]
+    ahead = [_Ahead(tip, before)]
     while ahead:
-        name = ahead.pop()
-        if name in seen or name in mirror:
+        here = ahead.pop()
+        if here.name in seen or here.name in mirror:
             continue
-        seen.add(name)
-        yield name
-        ahead += _leads_to(source, name)
+        seen.add(here.name)
+        yield here.name
+        ahead += _leads_to(source, mirror, here)
 
 
-def _leads_to(source: pygit2.Repository, name: pygit2.Oid) -> list[pygit2.Oid]:
-    kind = source.odb.read_header(name)[0]
+def _leads_to(source: pygit2.Repository, mirror: pygit2.Odb, here: _Ahead) -> Iterator[_Ahead]:
+    kind = source.odb.read_header(here.name)[0]
     if kind == ObjectType.COMMIT:
-        commit = source[name].peel(pygit2.Commit)
+        commit = source[here.name].peel(pygit2.Commit)
+        yield _Ahead(commit.tree_id, here.before)
         # The history of a shallow repository ends with parents that are not there.
-        return [commit.tree_id, *(parent for parent in commit.parent_ids if parent in source.odb)]
-    if kind == ObjectType.TREE:
-        return [entry.id for entry in source[name].peel(pygit2.Tree) if entry.filemode != FileMode.COMMIT]
-    return []
+        yield from (_Ahead(parent) for parent in commit.parent_ids if parent in source.odb)
+    elif kind == ObjectType.TREE:
+        yield from _new_entries(tree_entries(source.odb, here.name), _entries_before(mirror, here.before))
+
+
+def _new_entries(entries: Iterable[Entry], before: frozenset[Entry]) -> Iterator[_Ahead]:
+    directories = {entry.name: entry.id for entry in before if entry.is_directory}
+    for entry in entries:
+        if entry not in before and not entry.is_submodule:
+            was = directories.get(entry.name)
+            yield _Ahead(pygit2.Oid(raw=entry.id), pygit2.Oid(raw=was) if was is not None else None)
+
+
+def _entries_before(mirror: pygit2.Odb, before: pygit2.Oid | None) -> frozenset[Entry]:
+    return frozenset(tree_entries(mirror, before)) if before is not None else frozenset()
+
+
+def _root(mirror: pygit2.Repository, branch: str) -> pygit2.Oid | None:
+    """The tree of the last tip; None where the mirror has none that can be read."""
+    with suppress(KeyError, pygit2.GitError):
+        return mirror.references[f"refs/heads/{branch}"].peel(pygit2.Commit).tree_id
+    return None

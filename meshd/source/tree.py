@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pygit2 import Object, Odb, Oid, Repository, Tree
-from pygit2.enums import FileMode
+from pygit2 import Odb, Oid, Repository
 
 from meshd.names import BlobId
+from meshd.source.entries import Entry, tree_entries
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
@@ -24,15 +24,17 @@ class Walked:
     files: dict[str, BlobId] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     below: list[Place] = field(default_factory=list)
+    blobs: dict[Entry, tuple[str, BlobId]] = field(default_factory=dict)
+    """Those of this very tree: most entries of a changed directory are what they were."""
 
 
 class TreeWalk:
     """Remembers the subtrees of the last walk. What is hidden (`.git`, `.github`, `.pre-commit.yaml`) is not walked."""
 
     def __init__(self, repository: Repository) -> None:
-        self._repository = repository
         self._odb: Odb = repository.odb
         self._last: dict[Place, Walked] = {}
+        self._before: dict[str, Walked] = {}
         self._now: dict[Place, Walked] = {}
 
     def walk(self, tree: Oid, prefix: str) -> Walked:
@@ -40,6 +42,7 @@ class TreeWalk:
         self._now = {}
         walked = self._walked((prefix, tree))
         self._last = self._now
+        self._before = {prefix: of_prefix for (prefix, _), of_prefix in self._now.items()}
         return walked
 
     def _walked(self, place: Place) -> Walked:
@@ -58,20 +61,25 @@ class TreeWalk:
     def _entered(self, place: Place) -> Walked:
         prefix, tree = place
         walked = self._now[place] = Walked()
-        for entry in self._repository[tree].peel(Tree):
-            name = entry.raw_name or b""
-            if not name.startswith(b"."):
-                self._take(entry, name, prefix, walked)
+        known = self._before[prefix].blobs if prefix in self._before else {}
+        for entry in tree_entries(self._odb, tree):
+            if entry in known:
+                path, blob = walked.blobs[entry] = known[entry]
+                walked.files[path] = blob
+            elif not entry.name.startswith(b"."):
+                self._take(entry, prefix, walked)
         return walked
 
-    def _take(self, entry: Object, name: bytes, prefix: str, walked: Walked) -> None:
-        match entry.filemode:
-            case FileMode.TREE:
-                self._descend((f"{prefix}{shown(name)}/", entry.id), walked)
-            case FileMode.LINK | FileMode.COMMIT:
-                walked.skipped.append(prefix + shown(name))
-            case _ if name.endswith(_SUFFIXES):
-                walked.files[prefix + shown(name)] = self._present(entry.id)
+    def _take(self, entry: Entry, prefix: str, walked: Walked) -> None:
+        path = prefix + shown(entry.name)
+        if entry.is_directory:
+            self._descend((f"{path}/", Oid(raw=entry.id)), walked)
+        elif entry.is_link or entry.is_submodule:
+            walked.skipped.append(path)
+        elif entry.name.endswith(_SUFFIXES):
+            blob = self._present(Oid(raw=entry.id))
+            walked.blobs[entry] = path, blob
+            walked.files[path] = blob
 
     def _descend(self, place: Place, walked: Walked) -> None:
         below = self._walked(place)
