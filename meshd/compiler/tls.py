@@ -17,10 +17,11 @@ def upstream_tls(
     if settings is None or settings.mode == "DISABLE":
         return None
     names = settings.subject_alt_names or service.subject_alt_names
-    automatic = settings.sni is None and not names and not settings.insecure_skip_verify
+    asked = settings.sni or None  # an empty one is an absent one, as in Istio: it must not end the check of names
+    automatic = asked is None and not names and not settings.insecure_skip_verify
     sni, expected = _names(service, port)
     return plan.UpstreamTls(
-        sni=sni if settings.sni is None else settings.sni,
+        sni=sni if asked is None else asked,
         ca_certificates=None if settings.insecure_skip_verify else _ca(settings, system_ca_file),
         subject_alt_names=_verified(settings, names) or (expected if automatic else ()),
         san_from_host=automatic and sni is None,

@@ -212,6 +212,11 @@ def test_tls_verifies_chain_and_name_unless_told_otherwise():
     assert (tls.sni, tls.ca_certificates, tls.san_from_host) == (None, "/etc/ssl/certs/ca-certificates.crt", True)
 
 
+def test_an_empty_sni_is_an_absent_one_and_does_not_end_the_check_of_names():
+    assert tls_of(mode="SIMPLE", sni="") == tls_of(mode="SIMPLE")
+    assert tls_of("tcp", mode="SIMPLE", sni="") == tls_of("tcp", mode="SIMPLE")
+
+
 def test_tls_for_bytes_without_host_verifies_the_services_name():
     tls = tls_of("tcp", mode="SIMPLE")
 

@@ -252,6 +252,25 @@ CASES = (
         """,
     ),
     case(
+        "V-52-a-port-that-the-destination-lacks-is-503-and-says-so",
+        get().gives(by="v1"),
+        get()
+        .to("$host:81")
+        .gives(
+            503,
+            headers={
+                "x-meshd-reason": "two-ports.live has no port 81, so requests to port 81 that come here are answered 503"
+            },
+        ),
+        http="    - route: [{destination: {host: two-ports.live}}]",
+        subsets="",
+        entry="""
+        ports: [{number: 80, name: http, protocol: HTTP}, {number: 81, name: alt, protocol: HTTP}]
+        resolution: STATIC
+        endpoints: [{address: 127.0.0.1, ports: {http: $v3, alt: $v3}}]
+        """,
+    ),
+    case(
         "D-4-a-subset-without-endpoints-is-503",
         get().gives(503),
         subsets="[{name: none, labels: {version: v9}}]",

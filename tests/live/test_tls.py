@@ -80,6 +80,18 @@ CASES = (
         get().gives(by="secure", sent_host="$host", tls={"sni": "chosen.example"}),
     ),
     secured(
+        "D-79-an-empty-sni-is-an-absent-one",
+        "{mode: SIMPLE, caCertificates: $ca, sni: ''}",
+        get().gives(by="secure", tls={"sni": "secure.live"}),
+        authority="secure.live",
+    ),
+    secured(
+        "D-80-an-empty-sni-does-not-end-the-check",
+        "{mode: SIMPLE, caCertificates: $ca, sni: ''}",
+        REFUSED,
+        authority="elsewhere.live",
+    ),
+    secured(
         "D-78-one-of-the-names-is-enough",
         "{mode: SIMPLE, caCertificates: $ca, subjectAltNames: [nobody.live, also.live]}",
         get().gives(by="secure", tls={"sni": "$host"}),
