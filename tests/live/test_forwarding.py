@@ -29,6 +29,8 @@ def through(headers: str, destination_headers: str = "", *, weighted: bool = Fal
     return f"    - {route}\n      headers: {headers}\n" if headers else f"    - {route}\n"
 
 
+LACKING = "two-ports.live has no port 81, so requests to port 81 that come here are answered 503"
+
 WEIGHTS = case(
     "V-53-weights-are-shares",
     http="""
@@ -254,14 +256,7 @@ CASES = (
     case(
         "V-52-a-port-that-the-destination-lacks-is-503-and-says-so",
         get().gives(by="v1"),
-        get()
-        .to("$host:81")
-        .gives(
-            503,
-            headers={
-                "x-meshd-reason": "two-ports.live has no port 81, so requests to port 81 that come here are answered 503"
-            },
-        ),
+        get().to("$host:81").gives(503, headers={"x-meshd-reason": LACKING}),
         http="    - route: [{destination: {host: two-ports.live}}]",
         subsets="",
         entry="""
