@@ -17,6 +17,7 @@ from meshd.config import AgentConfig, load_config
 from meshd.control import Awaited, Reply, Request, awaited
 from meshd.daemon import watchdog, wiring
 from meshd.daemon.control_server import ControlServer
+from meshd.daemon.delivery_room import DeliveryRoom
 from meshd.daemon.events import log_outcome
 from meshd.daemon.logs import configure
 from meshd.daemon.looking import GLANCE
@@ -40,11 +41,11 @@ _ATTENTION: Final = timedelta(seconds=1)
 class Daemon:
     """Everything here happens on one event loop; what blocks or computes goes aside."""
 
-    def __init__(self, config_path: Path, config: AgentConfig) -> None:
+    def __init__(self, config_path: Path, config: AgentConfig, delivery: DeliveryRoom) -> None:
         self._config_path = config_path
         self._next_config: AgentConfig | None = None
         self.passes = Passes(work=self._pass, poll=self._until_poll)
-        self.rooms = Rooms(config, self.passes.triggers.pull)
+        self.rooms = Rooms(config, delivery, self.passes.triggers.pull)
         self.observed = Observed(self.rooms)
         self._errands: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
@@ -58,7 +59,7 @@ class Daemon:
         control = ControlServer(self.rooms.runtime / "control.sock", self.answer)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.rooms.stop)
-            await self.rooms.start()
+            self.rooms.start()
             stack.push_async_callback(control.stop)
             await control.start()
             stack.callback(notify, "STOPPING=1")
@@ -139,6 +140,7 @@ class Daemon:
             outcome = await reconcile(self.rooms.world)
             log_outcome(outcome, self.observed.reconciled(outcome), round((time.monotonic() - began) * 1000))
             await self.rooms.remember(outcome)
+            await self.passes.tell()
         except SourceError as error:
             self.observed.fetch_failed(error)
             return False

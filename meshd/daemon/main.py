@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import importlib
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from meshd import __version__
 from meshd.config import AgentConfig
-from meshd.daemon.daemon import Daemon
+from meshd.daemon.delivery_room import DeliveryRoom
 from meshd.daemon.logs import configure
 from meshd.deliver.error import DeliveryError
 from meshd.proxies.error import ProxyError
+
+if TYPE_CHECKING:
+    from meshd.daemon.daemon import Daemon
 
 log = structlog.get_logger()
 
@@ -39,7 +43,7 @@ def run(config_path: Path, config: AgentConfig) -> int:
     try:
         with ground(Path(config.state_directory), Path(config.runtime_directory)):
             log.info("daemon.starting", version=__version__, host=config.host, config=str(config_path))
-            asyncio.run(until_told(Daemon(config_path, config)))
+            asyncio.run(until_told(config_path, config))
     except (GroundError, DeliveryError, ProxyError) as error:
         log.error("daemon.failed", error=str(error), hint=error.hint)
         return WORLD_FAILED
@@ -83,10 +87,10 @@ def _take(lock: int, state: Path) -> None:
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
-async def until_told(daemon: Daemon) -> None:
+async def until_told(config_path: Path, config: AgentConfig) -> None:
     """SIGTERM and SIGINT end the daemon, in order; SIGHUP makes it read its configuration."""
     loop = asyncio.get_running_loop()
-    serving = asyncio.create_task(daemon.serve(), name="daemon")
+    serving = asyncio.create_task(serve(config_path, config), name="daemon")
 
     def stop() -> None:
         if not serving.cancelling():  # a second signal must not interrupt the clearing up: it would leave Envoys
@@ -95,7 +99,18 @@ async def until_told(daemon: Daemon) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, daemon.hangup)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     with suppress(asyncio.CancelledError):
         await serving
+
+
+async def serve(config_path: Path, config: AgentConfig) -> None:
+    """What was good last is served first; the rest of the daemon is imported meanwhile, aside."""
+    delivery = DeliveryRoom(config)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(delivery.stop)
+        await delivery.start()
+        rest = await asyncio.to_thread(importlib.import_module, "meshd.daemon.daemon")
+        daemon: Daemon = rest.Daemon(config_path, config, delivery)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.hangup)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        await daemon.serve()

@@ -51,9 +51,14 @@ class Passes:
         await self.until(lambda: self.done >= next_one)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Looks at the condition now and after every pass."""
+        """Looks at the condition now, after every pass, and when a pass has something to tell before its end."""
         async with self._finished:
             await self._finished.wait_for(condition)
+
+    async def tell(self) -> None:
+        """Lets those who wait look again."""
+        async with self._finished:
+            self._finished.notify_all()
 
     def age(self) -> timedelta:
         """How long the present pass has been running; zero between passes."""
@@ -73,8 +78,7 @@ class Passes:
         if not good or not pulled <= SMALL:
             self.failures = 0 if good else self.failures + 1
             self._due = time.monotonic() + self.pause().total_seconds()
-        async with self._finished:
-            self._finished.notify_all()
+        await self.tell()
 
     async def _worked(self, pulled: frozenset[Trigger]) -> bool:
         try:

@@ -17,14 +17,15 @@ from meshd.config import AgentConfig
 from meshd.daemon import wiring
 from meshd.daemon.aside import Aside
 from meshd.daemon.delivering import Delivering
+from meshd.daemon.delivery_room import DeliveryRoom
 from meshd.daemon.history import History
 from meshd.daemon.looking import Looking
+from meshd.daemon.places import bootstrap_settings, proxy_paths, runtime_directory
 from meshd.daemon.status import Commit, Json, Proxy, StaleName
 from meshd.daemon.triggers import Trigger
 from meshd.envoy.bootstrap import xds_bootstrap
 from meshd.names import PROXIES, DnsName, HostName, ProxyName, RevisionId
 from meshd.proxies.admin import AdminError
-from meshd.proxies.binary import find_envoy
 from meshd.proxies.error import ProxyError
 from meshd.proxies.supervisor import Event
 from meshd.reconcile import Outcome, Prepared, World, prepare
@@ -41,15 +42,14 @@ _LOOK: Final = timedelta(seconds=5)
 class Rooms:
     """Belongs to one event loop. `pull` asks for a pass; `told` are the events of the proxies' processes."""
 
-    def __init__(self, config: AgentConfig, pull: Callable[[Trigger], None]) -> None:
+    def __init__(self, config: AgentConfig, delivery: DeliveryRoom, pull: Callable[[Trigger], None]) -> None:
         self.config = config
+        self._delivery_room = delivery
+        self.delivery = delivery.delivery
         self._pull = pull
         self._random = Random()  # noqa: S311  (jitter)
-        self._binary = find_envoy(config.envoy.binary)
-        self._validator = wiring.validator(config, self._binary)
         self.aside = Aside()
-        self.delivery = wiring.delivery(config, self._binary, self._validator, lambda: self.host)
-        self._supervisor = wiring.supervisor(config, self._binary, self._told)
+        self._supervisor = wiring.supervisor(config, delivery.binary, self._told)
         self._delivering = Delivering(self.delivery, self._answers, self.aside)
         self._looking = Looking(self._supervisor, self.delivery)
         self._history = History(self.aside)
@@ -61,17 +61,12 @@ class Rooms:
 
     # --- life ---
 
-    async def start(self) -> None:
-        """From here on the last known good generation is served."""
+    def start(self) -> None:
+        """On the running event loop."""
         self._loop = asyncio.get_running_loop()
         self.source = wiring.source(self.config)
         self.resolver = wiring.resolver(self.config, lambda: self._pull("endpoints"))
         self._wire()
-        if self.config.envoy.preflight:
-            self._validator.start()
-        label = await self.delivery.start()
-        if label is not None:
-            log.info("generation.served", generation=label.number, revision=label.revision)
 
     async def stop(self) -> None:
         """A unit's proxies go on; our own children end with us, after their connections drained.
@@ -83,14 +78,13 @@ class Rooms:
             leave_running = self.config.envoy.supervisor == "systemd"
             last_to_first.push_async_callback(self._supervisor.stop, leave_running=leave_running)
             last_to_first.callback(self._looking.close)
-            last_to_first.push_async_callback(self._validator.stop)
-            last_to_first.push_async_callback(self.delivery.stop)
             last_to_first.push_async_callback(self.resolver.close)
             last_to_first.push_async_callback(self._leave_source)
 
     async def rewire(self, config: AgentConfig) -> None:
         """Another configuration, from the next pass on. What is served goes on to be looked up, also if git is away."""
         before, self.config = self.config, config
+        self._delivery_room.host = config.host
         self._served = self.serving
         if config.repository != before.repository:
             await self._leave_source()
@@ -173,9 +167,10 @@ class Rooms:
     async def _keep_wanted(self) -> None:
         wanted = frozenset(served.proxy for served in self.delivery.states())
         for proxy in PROXIES:
-            paths = wiring.proxy_paths(self.config, proxy)
+            paths = proxy_paths(self.config, proxy)
             if proxy in wanted:
-                await self._supervisor.ensure(paths, xds_bootstrap(wiring.bootstrap_settings(self.config, proxy)))
+                bootstrap = xds_bootstrap(bootstrap_settings(self.config, proxy, self.host))
+                await self._supervisor.ensure(paths, bootstrap)
             elif self._kept is None or proxy in self._kept:
                 await self._supervisor.retire(paths)
         self._kept = wanted
@@ -203,7 +198,7 @@ class Rooms:
 
     @property
     def runtime(self) -> Path:
-        return wiring.runtime_directory(self.config)
+        return runtime_directory(self.config)
 
     @property
     def active(self) -> RevisionId | None:

@@ -1,31 +1,18 @@
-"""Each room of a host, made from the agent's configuration. No state of its own."""
+"""The rooms of a host but for the delivery, made from the agent's configuration. No state of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import structlog
 
-from meshd import __version__
 from meshd.config import AgentConfig, kept_config
-from meshd.deliver.delivery import Delivery, Snapshots
-from meshd.deliver.delivery import Judge as DeliveryJudge
+from meshd.daemon.places import state_directory
 from meshd.deliver.files import replace_durably
-from meshd.deliver.generations import Generations
-from meshd.deliver.preflight import Preflight
-from meshd.deliver.refusals import Versions
-from meshd.deliver.validator import Validator
-from meshd.envoy.bootstrap import BootstrapSettings
-from meshd.envoy.fallback import fallback
-from meshd.envoy.resource import EnvoyResource, Rendered
-from meshd.names import HostName, ProxyName
 from meshd.problems import Problem, Problems
-from meshd.proxies.binary import version
 from meshd.proxies.child_supervisor import ChildSupervisor
 from meshd.proxies.launch import EnvoySettings
-from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.supervisor import Supervisor, Told
 from meshd.proxies.systemd_supervisor import SystemdSupervisor
 from meshd.resolve.clock import SystemClock
@@ -35,32 +22,6 @@ from meshd.source.git import GitSource
 from meshd.source.settings import RepositorySettings
 
 log = structlog.get_logger()
-
-
-class Unjudged:
-    """`preflight: false`: what Envoy refuses is found out when it is pushed."""
-
-    async def judge(self, previous: Snapshots, following: Snapshots) -> Problems:  # noqa: ARG002
-        return ()
-
-
-def state_directory(config: AgentConfig) -> Path:
-    return Path(config.state_directory)
-
-
-def runtime_directory(config: AgentConfig) -> Path:
-    return Path(config.runtime_directory)
-
-
-def proxy_paths(config: AgentConfig, proxy: ProxyName) -> ProxyPaths:
-    return ProxyPaths(proxy=proxy, state=state_directory(config), runtime=runtime_directory(config))
-
-
-def bootstrap_settings(config: AgentConfig, proxy: ProxyName) -> BootstrapSettings:
-    paths = proxy_paths(config, proxy)
-    return BootstrapSettings(
-        proxy=proxy, host=config.host, xds_socket=str(paths.xds_socket), admin_socket=str(paths.admin_socket)
-    )
 
 
 def source(config: AgentConfig) -> GitSource:
@@ -93,33 +54,6 @@ def resolver(config: AgentConfig, changed: Callable[[], None]) -> Resolver:
         timeouts=(chosen.timeout, 2 * chosen.timeout),
     )
     return Resolver(settings, SystemClock(), changed)
-
-
-def validator(config: AgentConfig, binary: Path) -> Validator:
-    return Validator(binary, state_directory(config) / "preflight")
-
-
-def delivery(config: AgentConfig, binary: Path, judge: Validator, host: Callable[[], HostName]) -> Delivery:
-    """`host` is asked each time: a reload may change it."""
-
-    def fall_back(rendered: Rendered, assignments: Sequence[EnvoyResource]) -> bytes:
-        paths = proxy_paths(config, rendered.proxy)
-        settings = BootstrapSettings(
-            proxy=rendered.proxy,
-            host=host(),
-            xds_socket=str(paths.xds_socket),
-            admin_socket=str(paths.admin_socket),
-        )
-        return fallback(rendered, assignments, settings)
-
-    versions = Versions(meshd=__version__, envoy=version(binary))
-    preflight: DeliveryJudge = Preflight(judge) if config.envoy.preflight else Unjudged()
-    return Delivery(
-        sockets=runtime_directory(config) / "xds",
-        generations=Generations(state_directory(config), versions, lambda: datetime.now(UTC)),
-        preflight=preflight,
-        fallback=fall_back,
-    )
 
 
 def supervisor(config: AgentConfig, binary: Path, told: Told) -> Supervisor:

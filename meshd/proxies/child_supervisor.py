@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from meshd.names import ProxyName
 from meshd.proxies import stop as stopping
@@ -31,6 +32,9 @@ from meshd.proxies.supervisor import (
     restore_bootstrap,
     stage_bootstrap,
 )
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SETTLED: Final = timedelta(seconds=60)
 """An Envoy that lived this long has started well: its death begins a new count."""
@@ -103,7 +107,7 @@ class ChildSupervisor:
 
     async def _stop(self, kept: _Kept) -> None:
         process, kept.process = kept.process, None
-        if await asyncio.to_thread(stopping.stop, kept.paths, self._settings.drain):
+        if await _to_its_end(stopping.stop, kept.paths, self._settings.drain):
             self._tell(kept, "stopped", process)
 
     def _adopt(self, kept: _Kept, running: Record) -> None:
@@ -116,7 +120,7 @@ class ChildSupervisor:
         if not why:
             return
         try:
-            record = await asyncio.to_thread(hot_restart, kept.paths, self._settings, kept.paths.log)
+            record = await _to_its_end(hot_restart, kept.paths, self._settings, kept.paths.log)
         except OtherProtocolError as error:
             await self._start_anew(kept, running, str(error))
             return
@@ -136,11 +140,11 @@ class ChildSupervisor:
 
     async def _start_anew(self, kept: _Kept, running: Record, why: str) -> None:
         kept.process = None  # so that its watch does not take the end of it for a death
-        await asyncio.to_thread(stopping.end_crippled, kept.paths, running)
+        await _to_its_end(stopping.end_crippled, kept.paths, running)
         await self._start(kept, "restarted", why)
 
     async def _start(self, kept: _Kept, kind: EventKind, why: str = "") -> None:
-        record = await asyncio.to_thread(self._start_chosen, kept.paths)
+        record = await _to_its_end(self._start_chosen, kept.paths)
         self._watch(kept, record.process)
         self._tell(kept, kind, record.process, why or f"from its {record.mode} bootstrap")
 
@@ -186,6 +190,19 @@ class ChildSupervisor:
     def _tell(self, kept: _Kept, kind: EventKind, process: Process | None, why: str = "") -> None:
         pid = None if process is None else process.pid
         self._told(Event(proxy=kept.paths.proxy, kind=kind, pid=pid, why=why))
+
+
+async def _to_its_end(work: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+    """On a thread, and whole: who is cancelled meanwhile waits, and keeps the lock that long.
+
+    A thread cannot be stopped. Without this, who stops the proxies next finds none, and then one comes up.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise
 
 
 async def _ended(process: Process) -> None:

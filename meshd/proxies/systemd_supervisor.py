@@ -49,10 +49,18 @@ class SystemdSupervisor:
             if paths.proxy in self._seen:
                 await self._look_again(paths.proxy)
             event = await asyncio.to_thread(self._ensure, paths, bootstrap)
+            if event is not None and event.kind == "started":
+                self._tell_death(paths.proxy)
             state = await asyncio.to_thread(look, paths)
             self._seen[paths.proxy] = (paths, state)
             if event is not None:
                 self._told(replace(event, pid=state.pid))
+
+    def _tell_death(self, proxy: ProxyName) -> None:
+        """Of the one that was still on its way out when it was looked at, so that it had to be started is the news."""
+        before = self._seen[proxy][1] if proxy in self._seen else None
+        if before is not None and before.pid is not None:
+            self._told(Event(proxy=proxy, kind="died", pid=before.pid))
 
     async def retire(self, paths: ProxyPaths, /) -> None:
         async with self._one_at_a_time:

@@ -96,7 +96,9 @@ def test_ctrl_c_is_130(short_tmp, verb):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        command = [sys.executable, "-m", "meshd", *verb, "--socket", str(path)]
+        # A shell starts its background jobs, and so perhaps this whole test run, with SIGINT ignored.
+        heeding = ["env", "--default-signal=INT"]
+        command = [*heeding, sys.executable, "-m", "meshd", *verb, "--socket", str(path)]
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
         connection, _ = listener.accept()
         connection.recv(4096)

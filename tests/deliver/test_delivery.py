@@ -25,10 +25,10 @@ from tests.deliver.worlds import (
     an_envoy,
     ask,
     eventually,
-    free_port,
     is_on,
     load,
 )
+from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 

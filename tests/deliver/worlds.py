@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -194,12 +193,6 @@ async def eventually(condition: Callable[[], object], what: str = "", seconds: f
 
 def is_on(delivery: Delivery, generation: int) -> Callable[[], bool]:
     return lambda: all(state.connected and state.generation == generation for state in delivery.states())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -50,7 +50,8 @@ from tests.envoy.plans import (
     text,
     to,
 )
-from tests.envoy.process import a_free_port, admin, ask, running
+from tests.envoy.process import admin, ask, running
+from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 
@@ -178,7 +179,7 @@ def a_running_plan(port: int, backend: int) -> ProxyPlan:
 def test_requests_through_the_fallback_meet_what_the_plan_says(
     envoy_binary: Path, settings: BootstrapSettings, backend: int
 ):
-    port = a_free_port()
+    port = free_port()
     bootstrap = the_fallback(a_running_plan(port, backend), settings)
 
     with running(envoy_binary, bootstrap, settings):
@@ -215,7 +216,7 @@ def test_requests_through_the_fallback_meet_what_the_plan_says(
 def test_an_application_sets_its_own_timeout(
     envoy_binary: Path, settings: BootstrapSettings, backend: int, forwarded: dict[str, str]
 ):
-    port = a_free_port()
+    port = free_port()
 
     with running(envoy_binary, the_fallback(a_running_plan(port, backend), settings), settings):
         late = ask(port, "/slow", host="shop", **{TIMEOUT_HEADER: "100"}, **forwarded)
@@ -229,7 +230,7 @@ def test_an_application_sets_its_own_timeout(
 def test_a_listener_that_keeps_no_timeout_header_ignores_it(
     envoy_binary: Path, settings: BootstrapSettings, backend: int
 ):
-    port = a_free_port()
+    port = free_port()
     plan = a_running_plan(port, backend)
     (listener,) = plan.listeners
     deaf = replace(listener, chains=(replace(listener.chains[0], keep_timeout_header=False),))
@@ -244,7 +245,7 @@ def test_a_listener_that_keeps_no_timeout_header_ignores_it(
 def test_tls_is_opened_verified_and_refused(
     envoy_binary: Path, settings: BootstrapSettings, tls_backend: int, certificates: Certificates
 ):
-    port = a_free_port()
+    port = free_port()
     pair = ClientCertificate(certificate_chain=certificates.certificate, private_key=certificates.key)
     tls = UpstreamTls(sni=None, ca_certificates=certificates.certificate, san_from_host=True, client_certificate=pair)
     plan = a_running_plan(port, tls_backend)
@@ -263,7 +264,7 @@ def test_tls_is_opened_verified_and_refused(
 
 
 def test_http_and_plain_tcp_share_a_port(envoy_binary: Path, settings: BootstrapSettings, backend: int):
-    port = a_free_port()
+    port = free_port()
     plan = a_running_plan(port, backend)
     bytes_to_backend = TcpChain(destinations=(to("reviews"),), stat_prefix="tcp")
     shared = replace(plan.listeners[0], chains=(*plan.listeners[0].chains, bytes_to_backend))

@@ -16,10 +16,11 @@ from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, DnsName, HostName
 from meshd.problems import errors
-from tests.envoy.process import a_free_port, admin, running
+from tests.envoy.process import admin, running
 from tests.live.backends import Backends, Received
 from tests.live.cases import Case
 from tests.live.requests import Answer, Ask, Exchange, send
+from tests.ports import free_port
 from tests.waiting import until
 
 _HOST = HostName("vm-1")
@@ -97,7 +98,7 @@ def running_world(
 ) -> Iterator[Live]:
     """`listeners`: each has a port of the same name in the YAML, or a path if the name ends in `_socket`."""
     reached: dict[str, int | str] = {
-        name: str(directory / name) if name.endswith("_socket") else a_free_port() for name in ("proxy", *listeners)
+        name: str(directory / name) if name.endswith("_socket") else free_port() for name in ("proxy", *listeners)
     }
     texts = {**names, **{name: str(where) for name, where in reached.items()}}
     bootstrap, settings = _configuration(directory, texts, tuple(cases), documents, int(reached["proxy"]), answers)

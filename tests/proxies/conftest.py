@@ -30,6 +30,7 @@ from meshd.proxies.launch import EnvoySettings
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.record import find, forget
 from meshd.proxies.supervisor import Event
+from tests.ports import free_port
 
 FILTERS = "type.googleapis.com/envoy.extensions.filters"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
@@ -66,9 +67,7 @@ def settings(envoy_binary: Path) -> EnvoySettings:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @dataclass

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.envoy
 
 
 def test_a_proxy_is_started_and_stopped_without_a_trace(paths: ProxyPaths, port: int, watched: Watched) -> None:
-    async def story() -> None:
+    async def story() -> Path:
         supervisor = watched.supervisor()
         with listening(paths.xds_socket):
             await supervisor.ensure(paths, static_bootstrap(paths, port, "one"))
@@ -48,16 +48,51 @@ def test_a_proxy_is_started_and_stopped_without_a_trace(paths: ProxyPaths, port:
             assert state.version == "1.40.0"
             assert state.pid == running_pid(paths)
             assert state.since is not None
+            memory = shared_memory(paths)
+            assert memory.exists()
 
             await supervisor.stop(leave_running=False)
+            return memory
 
-    shared_memory = set(Path("/dev/shm").glob("envoy_shared_memory_*"))
-    asyncio.run(story())
+    memory = asyncio.run(story())
 
     assert watched.kinds() == ["started", "stopped"]
     assert envoys(paths) == []
     assert sorted(file.name for file in paths.own.iterdir()) == ["envoy.log"]
-    assert set(Path("/dev/shm").glob("envoy_shared_memory_*")) <= shared_memory
+    assert not memory.exists()
+
+
+def shared_memory(paths: ProxyPaths) -> Path:
+    """Envoy's own, which it never removes."""
+    record = find(paths)
+    assert record is not None
+    return Path(f"/dev/shm/envoy_shared_memory_{record.base_id * 10}")
+
+
+def test_a_start_that_is_interrupted_leaves_nothing(paths: ProxyPaths, port: int, watched: Watched) -> None:
+    """A thread that starts an Envoy cannot be stopped; who stops the proxies next must find that Envoy."""
+
+    async def story() -> None:
+        supervisor = watched.supervisor()
+        with listening(paths.xds_socket):
+            starting = asyncio.create_task(supervisor.ensure(paths, static_bootstrap(paths, port, "one")))
+            await until(lambda: any(launching(pid) for pid in envoys(paths)))
+            starting.cancel()
+
+            await supervisor.stop(leave_running=False)
+            await asyncio.gather(starting, return_exceptions=True)
+
+    asyncio.run(story())
+
+    assert envoys(paths) == []
+
+
+def launching(pid: int) -> bool:
+    """Not the validation that comes before."""
+    try:
+        return b"--base-id" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def test_ensuring_the_same_again_changes_nothing(paths: ProxyPaths, port: int, watched: Watched) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from meshd.names import RevisionId
 from meshd.source.git import GitSource
 from meshd.source.settings import RepositorySettings
+from tests.ports import free_port
 from tests.waiting import until
 
 ENVIRONMENT = {
@@ -94,9 +95,3 @@ def git_daemon(directory: Path) -> Iterator[str]:
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -21,7 +21,8 @@ from meshd.source.faults import source_error
 from meshd.source.fetching import FetchRequest, _Callbacks, trust_only
 from meshd.source.revision import SourceError
 from meshd.source.settings import RepositorySettings, without_credentials
-from tests.source.repositories import ENVIRONMENT, a_repository, a_source, free_port, git, git_daemon
+from tests.ports import free_port
+from tests.source.repositories import ENVIRONMENT, a_repository, a_source, git, git_daemon
 from tests.waiting import until
 
 

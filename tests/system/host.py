@@ -6,13 +6,13 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.waiting import until
 
 ENVIRONMENT = {
@@ -25,13 +25,6 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "ada@example.com",
     "MESHD_TRACEBACK": "1",
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Host:

@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
+from tests.ports import free_port
 from tests.system import meshes
-from tests.system.host import ENVIRONMENT, free_port
+from tests.system.host import ENVIRONMENT
 from tests.waiting import until
 
 pytestmark = pytest.mark.envoy

@@ -148,7 +148,7 @@ def test_a_stop_in_the_middle_of_the_start_leaves_nothing(host: Host, backend):
 
     assert host.terminate() == 0
 
-    assert host.left() == []
+    assert host.left() == [], host.log.read_text()
     assert "Traceback" not in host.log.read_text()
 
 
