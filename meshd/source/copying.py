@@ -15,7 +15,7 @@ import pygit2
 from pygit2.enums import ObjectType, RepositoryOpenFlag
 
 from meshd.names import RevisionId
-from meshd.source.entries import Entry, tree_entries
+from meshd.source.entries import Entry, is_directory, is_submodule, tree_entries
 from meshd.source.revision import SourceError
 
 
@@ -100,11 +100,10 @@ def _leads_to(source: pygit2.Repository, mirror: pygit2.Odb, here: _Ahead) -> It
 
 
 def _new_entries(entries: Iterable[Entry], before: frozenset[Entry]) -> Iterator[_Ahead]:
-    directories = {entry.name: entry.id for entry in before if entry.is_directory}
-    for entry in entries:
-        if entry not in before and not entry.is_submodule:
-            was = directories.get(entry.name)
-            yield _Ahead(pygit2.Oid(raw=entry.id), pygit2.Oid(raw=was) if was is not None else None)
+    new = [entry for entry in entries if entry not in before and not is_submodule(entry[0])]
+    names = {name for _, name, _ in new}
+    was = {name: pygit2.Oid(raw=raw) for mode, name, raw in before if name in names and is_directory(mode)}
+    yield from (_Ahead(pygit2.Oid(raw=raw), was.get(name)) for _, name, raw in new)
 
 
 def _entries_before(mirror: pygit2.Odb, before: pygit2.Oid | None) -> frozenset[Entry]:

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, cast
 
 from pygit2 import Odb, Oid
 
+Entry = tuple[bytes, bytes, bytes]
+"""Mode in octal, name, and the 20 bytes of the id. A plain tuple: a class of its own would cost most of the time."""
+
 _ENTRY: Final = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
-_DIRECTORY: Final = b"40000"
-_LINK: Final = b"120000"
-_SUBMODULE: Final = b"160000"
-
-
-class Entry(NamedTuple):
-    """One line of a tree. `mode` is octal (old tools wrote `040000`, git writes `40000`); `id` has 20 bytes."""
-
-    mode: bytes
-    name: bytes
-    id: bytes
-
-    @property
-    def is_directory(self) -> bool:
-        return self.mode.lstrip(b"0") == _DIRECTORY
-
-    @property
-    def is_link(self) -> bool:
-        return self.mode == _LINK
-
-    @property
-    def is_submodule(self) -> bool:
-        return self.mode == _SUBMODULE
 
 
 def tree_entries(odb: Odb, tree: Oid) -> list[Entry]:
     """In git's order. Raises KeyError when the tree is missing."""
     _, content = odb.read(tree)
-    return [Entry(*found) for found in _ENTRY.findall(content)]
+    return cast("list[Entry]", _ENTRY.findall(content))
+
+
+def is_directory(mode: bytes) -> bool:
+    """Git writes `40000`, and old tools wrote `040000`."""
+    return mode.lstrip(b"0") == b"40000"
+
+
+def is_link(mode: bytes) -> bool:
+    return mode == b"120000"
+
+
+def is_submodule(mode: bytes) -> bool:
+    return mode == b"160000"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pygit2 import Odb, Oid, Repository
 
 from meshd.names import BlobId
-from meshd.source.entries import Entry, tree_entries
+from meshd.source.entries import Entry, is_directory, is_link, is_submodule, tree_entries
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
@@ -66,18 +66,19 @@ class TreeWalk:
             if entry in known:
                 path, blob = walked.blobs[entry] = known[entry]
                 walked.files[path] = blob
-            elif not entry.name.startswith(b"."):
+            elif not entry[1].startswith(b"."):
                 self._take(entry, prefix, walked)
         return walked
 
     def _take(self, entry: Entry, prefix: str, walked: Walked) -> None:
-        path = prefix + shown(entry.name)
-        if entry.is_directory:
-            self._descend((f"{path}/", Oid(raw=entry.id)), walked)
-        elif entry.is_link or entry.is_submodule:
+        mode, name, raw = entry
+        path = prefix + shown(name)
+        if is_directory(mode):
+            self._descend((f"{path}/", Oid(raw=raw)), walked)
+        elif is_link(mode) or is_submodule(mode):
             walked.skipped.append(path)
-        elif entry.name.endswith(_SUFFIXES):
-            blob = self._present(Oid(raw=entry.id))
+        elif name.endswith(_SUFFIXES):
+            blob = self._present(Oid(raw=raw))
             walked.blobs[entry] = path, blob
             walked.files[path] = blob
 
