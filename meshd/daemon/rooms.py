@@ -205,6 +205,12 @@ class Rooms:
         label = self.delivery.active
         return label.revision if label is not None else None
 
+    def all_acknowledged(self) -> bool:
+        """Every proxy that this host needs is connected and has the active generation."""
+        label = self.delivery.active
+        states = self.delivery.states()
+        return label is not None and all(state.connected and state.generation == label.number for state in states)
+
     def commit(self, revision: RevisionId, /) -> Commit | None:
         return self._history.commit(revision)
 

@@ -14,6 +14,7 @@ from meshd.proxies.admin import AdminError
 from meshd.proxies.launch import EnvoySettings, choose, start
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import wait_gone
+from tests import waiting
 
 from .conftest import static_bootstrap
 
@@ -34,13 +35,20 @@ def test_an_envoy_tells_who_it_is_and_does_as_it_is_asked(
     assert admin.stats(paths.admin_socket, active) == {"listener_manager.total_listeners_active": 1}
 
     admin.drain_listeners(paths.admin_socket)
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
+    waiting.until(lambda: not listens(port), what="the listeners' end")
 
     admin.quitquitquit(paths.admin_socket)
     assert wait_gone(record.process, timedelta(seconds=10))
     with pytest.raises(AdminError, match="no answer"):
         admin.readiness(paths.admin_socket)
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_an_answer_of_another_form_is_an_error(short_tmp: Path) -> None:
