@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -22,6 +24,9 @@ from meshd.source.git import GitSource
 from meshd.source.settings import RepositorySettings
 
 log = structlog.get_logger()
+
+_EAGER: Final = timedelta(milliseconds=300)
+"""A nameserver that has the answer gives it by then; the next one is asked after it."""
 
 
 def source(config: AgentConfig) -> GitSource:
@@ -51,7 +56,7 @@ def resolver(config: AgentConfig, changed: Callable[[], None]) -> Resolver:
         answers_file=state_directory(config) / "answers.json",
         floor=chosen.min_ttl,
         ceiling=chosen.max_ttl,
-        timeouts=(chosen.timeout, 2 * chosen.timeout),
+        timeouts=(min(_EAGER, chosen.timeout / 2), chosen.timeout / 2, chosen.timeout),
     )
     return Resolver(settings, SystemClock(), changed)
 
