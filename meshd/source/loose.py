@@ -22,16 +22,22 @@ class LooseObjects:
     def __init__(self, objects: Path) -> None:
         self._objects: Final = objects
         self._stamps: dict[str, int] = {}
-        self._whole: set[str] = set()
+        self._whole: dict[str, frozenset[str]] = {}
+        """By directory, and only of what is there still: `git gc` packs loose objects and removes them."""
 
     def are_whole(self) -> bool:
         """Costs 256 `stat` when nothing is new."""
-        fresh = [path for directory in self._changed() for path in _files(directory) if path not in self._whole]
-        cut = {path for path in fresh if not _is_whole(path)}
-        self._whole.update(path for path in fresh if path not in cut)
+        cut = [path for directory in self._changed() for path in self._cut(directory)]
         if cut:
             self._stamps = {}  # they are looked at again the next time: somebody may have repaired them
         return not cut
+
+    def _cut(self, directory: str) -> frozenset[str]:
+        there = frozenset(_files(directory))
+        fresh = there - self._whole.get(directory, frozenset())
+        cut = frozenset(path for path in fresh if not _is_whole(path))
+        self._whole[directory] = there - cut
+        return cut
 
     def _changed(self) -> Iterator[str]:
         try:
