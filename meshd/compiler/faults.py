@@ -2,35 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from meshd.plan import Abort, Delay
+from meshd.resources.fault import GRPC_STATUSES
 from meshd.resources.virtual_service import HTTPFaultInjection, Percentage
-
-GRPC_STATUS: Final = {
-    name: number
-    for number, name in enumerate(
-        (
-            "OK",
-            "CANCELLED",
-            "UNKNOWN",
-            "INVALID_ARGUMENT",
-            "DEADLINE_EXCEEDED",
-            "NOT_FOUND",
-            "ALREADY_EXISTS",
-            "PERMISSION_DENIED",
-            "RESOURCE_EXHAUSTED",
-            "FAILED_PRECONDITION",
-            "ABORTED",
-            "OUT_OF_RANGE",
-            "UNIMPLEMENTED",
-            "INTERNAL",
-            "UNAVAILABLE",
-            "DATA_LOSS",
-            "UNAUTHENTICATED",
-        )
-    )
-}
 
 
 def delay(fault: HTTPFaultInjection | None) -> Delay | None:
@@ -47,7 +21,7 @@ def abort(fault: HTTPFaultInjection | None) -> Abort | None:
     if asked is None or not millionths:
         return None
     if asked.grpc_status is not None:
-        return Abort(millionths=millionths, grpc_status=GRPC_STATUS[asked.grpc_status])
+        return Abort(millionths=millionths, grpc_status=GRPC_STATUSES.index(asked.grpc_status))
     return None if asked.http_status is None else Abort(millionths=millionths, http_status=asked.http_status)
 
 

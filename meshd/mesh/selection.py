@@ -7,23 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.rules import MergedRule
-from meshd.names import HostName, Namespace
+from meshd.names import Namespace
 from meshd.registry.hosts import covering
 from meshd.registry.precedence import exported_to
 from meshd.registry.service import Service
-from meshd.registry.workloads import identity, labels_of
 from meshd.resources.sidecar import Sidecar
 
 Candidates = Sequence[tuple[MergedRule, ...]]
-
-
-def client_of(mesh: Mesh, host: HostName) -> Client | None:
-    """The client that a VM is: namespace and labels of its WorkloadEntry; None when the mesh does not know it."""
-    entries = mesh.workloads.get(host)
-    if not entries:
-        return None
-    entry = identity(entries)
-    return Client(namespace=Namespace(entry.metadata.namespace), labels=labels_of(entry))
 
 
 def rule_for(mesh: Mesh, service: Service, client: Client) -> MergedRule | None:

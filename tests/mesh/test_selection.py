@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshd.memo import Memo
-from meshd.mesh.selection import client_of, rule_for, sidecar_for
-from meshd.names import HostName
+from meshd.mesh.selection import rule_for, sidecar_for
 from meshd.resources.destination_rule import LabelSelector, TrafficPolicy
 from meshd.resources.resource import Resource, WorkloadSelector
 from meshd.resources.traffic_policy import ClientTLSSettings
@@ -17,7 +16,6 @@ from tests.builders import (
     a_mesh_config,
     a_service_entry,
     a_sidecar,
-    a_workload_entry,
 )
 
 HOST = "reviews.example.com"
@@ -129,13 +127,6 @@ def test_an_unchanged_rule_is_the_very_same_object_in_the_next_pass():
     after = a_mesh(SERVICE, rule, memo=memo)
 
     assert after.destination_rules[HOST] is before.destination_rules[HOST]
-
-
-def test_a_host_is_a_client_by_its_workload_entry():
-    mesh = a_mesh(a_workload_entry("web-1", namespace="web", labels={"app": "a"}, metadata_labels={"tier": "b"}))
-
-    assert client_of(mesh, HostName("web-1")) == a_client("web", app="a", tier="b")
-    assert client_of(mesh, HostName("web-2")) is None
 
 
 SELECTING = a_sidecar("selecting", "./*", namespace="web", workload_selector=WorkloadSelector(labels={"app": "cart"}))
