@@ -16,6 +16,7 @@ SubsetName = NewType("SubsetName", str)
 ClusterName = NewType("ClusterName", str)
 ListenerName = NewType("ListenerName", str)
 RouteTableName = NewType("RouteTableName", str)
+SecretName = NewType("SecretName", str)
 
 DnsName = NewType("DnsName", str)
 """A name that the resolver of this host looks up: lower case, IDNA, no trailing dot."""

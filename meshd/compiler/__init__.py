@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from meshd.compiler.host import host_of, unknown
+from meshd.compiler.reach import Reach
 from meshd.compiler.sidecar import sidecar_plan
 from meshd.memo import Memo
 from meshd.mesh.mesh import Mesh
 from meshd.names import HostName
-from meshd.plan import ProxyPlan
+from meshd.plan import Probe, ProxyPlan
 from meshd.problems import Problems, in_order
 
 __all__ = ["Compiled", "Reach", "compile_plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """How applications reach the sidecar. The repository's `httpProxyPort` wins over this one; 0 is none."""
-
-    capture: Literal["none"] = "none"
-    http_proxy_port: int = 15080
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """`problems` are those that only this host has."""
+    """`problems` are those that only this host has; `probes` are of its own workloads."""
 
     plans: tuple[ProxyPlan, ...]
+    probes: tuple[Probe, ...] = ()
     problems: Problems
 
 
@@ -37,6 +30,5 @@ def compile_plan(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Compil
     here = host_of(mesh, host, memo)
     if here is None:
         return Compiled(plans=(), problems=(unknown(mesh, host),))
-    asked = mesh.settings.http_proxy_port
-    planned = sidecar_plan(mesh, here, reach.http_proxy_port if asked is None else asked, memo)
-    return Compiled(plans=(planned.plan,), problems=in_order(planned.problems))
+    sidecar = sidecar_plan(mesh, here, reach, memo)
+    return Compiled(plans=(sidecar.plan,), problems=in_order(sidecar.problems))

@@ -10,7 +10,7 @@ from meshd.compiler.connection_pools import max_connection_duration, tcp_idle_ti
 from meshd.compiler.load_balancers import hash_key
 from meshd.compiler.upstream import Upstream
 from meshd.names import cluster_name
-from meshd.plan import HashOnSourceIp, TcpChain, WeightedCluster
+from meshd.plan import ChainMatch, HashOnSourceIp, TcpChain, WeightedCluster
 from meshd.problems import Origin, Problem
 from meshd.registry.hosts import is_wildcard
 from meshd.registry.service import Port
@@ -49,7 +49,7 @@ def _chain(served: Served, server_names: tuple[str, ...]) -> TcpChain:
     return TcpChain(
         destinations=(WeightedCluster(cluster=cluster),),
         stat_prefix=cluster,
-        server_names=server_names,
+        match=ChainMatch(server_names=server_names),
         hash_source_ip=hash_key(policy.load_balancer) == HashOnSourceIp(),
         idle_timeout=tcp_idle_timeout(pool),
         max_connection_duration=max_connection_duration(pool),

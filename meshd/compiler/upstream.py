@@ -14,12 +14,12 @@ from meshd.compiler.host import Host
 from meshd.compiler.load_balancers import load_balancer
 from meshd.compiler.outliers import healthy_panic_percent, outlier_detection
 from meshd.compiler.policy import Policy, effective_policy
-from meshd.compiler.tls import upstream_tls
+from meshd.compiler.tls import Origination, upstream_tls
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.rules import MergedRule
 from meshd.mesh.selection import rule_for
 from meshd.names import ClusterName, DnsName, ServiceHost, SubsetName, cluster_name
-from meshd.plan import Cluster, ClusterEndpoints, DnsAddress
+from meshd.plan import Cluster, ClusterEndpoints, DnsAddress, Secret
 from meshd.problems import Origin
 from meshd.registry.service import Port, Service
 from meshd.registry.settings import MeshSettings
@@ -34,6 +34,7 @@ class Upstream:
     endpoints: tuple[ClusterEndpoints, ...]
     dns_names: frozenset[DnsName]
     policies: dict[ClusterName, Policy]
+    secrets: tuple[Secret, ...] = ()
 
     def policy(self, port: Port) -> Policy:
         """What the service's own cluster of a port follows, whatever subsets there are."""
@@ -50,12 +51,14 @@ def upstream(service: Service, host: Host, *rules: MergedRule) -> Upstream:
     rule = _in_force(service, host, rules)
     parts = [_Part(service, rule, port, subset) for port, subset in _parts(service, rule)]
     found = tuple(_endpoints(part, host) for part in parts)
+    tls = [upstream_tls(part.policy.tls, service, part.port, host.settings.system_ca_file) for part in parts]
     return Upstream(
         service=service,
-        clusters=tuple(_cluster(part, host.settings) for part in parts),
+        clusters=tuple(_cluster(part, host.settings, each) for part, each in zip(parts, tls, strict=True)),
         endpoints=found,
         dns_names=frozenset(_dns_names(found)),
         policies={part.name: part.policy for part in parts},
+        secrets=tuple(secret for each in tls if each for secret in each.secrets),
     )
 
 
@@ -94,7 +97,7 @@ class _Part:
         return self.rule.subsets[self.subset].origin if self.subset else self.rule.origin
 
 
-def _cluster(part: _Part, settings: MeshSettings) -> Cluster:
+def _cluster(part: _Part, settings: MeshSettings, origination: Origination | None) -> Cluster:
     policy = part.policy
     pool = policy.connection_pool
     return Cluster(
@@ -109,7 +112,7 @@ def _cluster(part: _Part, settings: MeshSettings) -> Cluster:
         outlier_detection=outlier_detection(policy.outlier_detection),
         tcp_keepalive=tcp_keepalive(pool),
         http=upstream_http(pool, part.port),
-        tls=upstream_tls(policy.tls, part.service, part.port, settings.system_ca_file),
+        tls=origination.tls if origination else None,
         origin=part.origin,
     )
 

@@ -18,7 +18,7 @@ from meshd.config.checks import (
     room_for_sockets,
 )
 from meshd.decode import format_duration
-from meshd.fields import Between, Count, Duration, Message, Refused, fqdn
+from meshd.fields import Between, Count, Duration, Message, fqdn
 from meshd.names import HostName
 from meshd.problems import Problem
 
@@ -101,7 +101,7 @@ class AgentConfig(Message):
 
     host: Annotated[HostName, Count(1), fqdn] = _THIS_MACHINE
     repository: RepositoryConfig
-    capture: Annotated[Literal["none", "nftables"], Refused(("nftables",))] = "none"
+    capture: Literal["none", "nftables"] = "none"
     http_proxy_port: Annotated[int, Between(0, 65535)] = 15080
     envoy: EnvoyConfig = field(default_factory=EnvoyConfig)
     resolver: ResolverConfig = field(default_factory=ResolverConfig)

@@ -51,7 +51,7 @@ def _rest(plan: Listener) -> TcpChain | None:
     """
     if len(plan.chains) == 1:
         return None
-    return next((chain for chain in plan.chains if isinstance(chain, TcpChain) and not chain.server_names), None)
+    return next((chain for chain in plan.chains if isinstance(chain, TcpChain) and not chain.match.server_names), None)
 
 
 def _inspectors(plan: Listener) -> list[components.ListenerFilter]:
@@ -65,7 +65,7 @@ def _inspectors(plan: Listener) -> list[components.ListenerFilter]:
 
 
 def _chosen_by_sni(plan: Listener) -> bool:
-    return any(isinstance(chain, TcpChain) and chain.server_names for chain in plan.chains)
+    return any(isinstance(chain, TcpChain) and chain.match.server_names for chain in plan.chains)
 
 
 def _http_beside_plain_tcp(plan: Listener) -> bool:
@@ -91,7 +91,7 @@ def _filter_chain(chain: FilterChain, plan: Listener) -> components.FilterChain:
 
 
 def _sni_match(chain: TcpChain) -> components.FilterChainMatch | None:
-    return components.FilterChainMatch(server_names=chain.server_names) if chain.server_names else None
+    return components.FilterChainMatch(server_names=chain.match.server_names) if chain.match.server_names else None
 
 
 def _http_match(plan: Listener) -> components.FilterChainMatch | None:

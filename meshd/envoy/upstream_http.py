@@ -65,7 +65,7 @@ def _names(tls: UpstreamTls | None) -> protocol.UpstreamHttpProtocolOptions | No
     return protocol.UpstreamHttpProtocolOptions(
         auto_sni=tls.sni is None,
         # Envoy takes it without a CA too, and then verifies nothing (spec D-84).
-        auto_san_validation=tls.san_from_host and tls.ca_certificates is not None,
+        auto_san_validation=tls.san_from_host and tls.validation is not None,
     )
 
 

@@ -10,19 +10,21 @@ from meshd.memo import Memo
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.rules import merged_rules
 from meshd.mesh.visibility import hosts_of
-from meshd.names import ServiceHost
+from meshd.names import Namespace, ServiceHost
 from meshd.problems import Problems
 from meshd.registry.precedence import by_age
 from meshd.registry.services import registry
 from meshd.registry.settings import settle
 from meshd.registry.workloads import workloads_by_host
 from meshd.resources.destination_rule import DestinationRule
+from meshd.resources.gateway import Gateway
 from meshd.resources.mesh_config import MeshConfig
 from meshd.resources.resource import Resource
 from meshd.resources.service_entry import ServiceEntry
 from meshd.resources.sidecar import Sidecar
 from meshd.resources.virtual_service import VirtualService
 from meshd.resources.workload_entry import WorkloadEntry
+from meshd.resources.workload_group import WorkloadGroup
 
 R = TypeVar("R", bound=Resource)
 
@@ -49,8 +51,10 @@ def assemble(resources: Iterable[Resource], memo: Memo) -> Assembled:
         services=built.services,
         virtual_services=memo.recall(_by_host, kinds.all(VirtualService), settings.domain_suffix, memo),
         destination_rules=memo.recall(merged_rules, kinds.all(DestinationRule), settings.domain_suffix, memo),
+        gateways=kinds.all(Gateway),
         sidecars=kinds.all(Sidecar),
         workloads=memo.recall(workloads_by_host, workloads),
+        workload_groups=memo.recall(_groups, kinds.all(WorkloadGroup)),
     )
     return Assembled(mesh=mesh, problems=built.problems)
 
@@ -68,6 +72,10 @@ class _Kinds:
 
     def all(self, kind: type[R]) -> tuple[R, ...]:
         return self._memo.recall(_aged, *cast("list[R]", self._by_kind.get(kind, [])))
+
+
+def _groups(groups: Iterable[WorkloadGroup]) -> dict[tuple[Namespace, str], WorkloadGroup]:
+    return {(Namespace(group.metadata.namespace), group.metadata.name): group for group in groups}
 
 
 def _aged(*resources: R) -> tuple[R, ...]:

@@ -31,7 +31,7 @@ class Instance:
     """One place where a service runs. `address` as written: an IP, a name to look up, or `unix://...`.
 
     `serves`: numbers of the service's ports that answer here; an entry of the mesh speaks for its own ports only,
-    though others may add ports to the same service.
+    though others may add ports to the same service. `workload`: `namespace/name` of the WorkloadEntry it is, if any.
     """
 
     address: str
@@ -40,6 +40,9 @@ class Instance:
     labels: Mapping[str, str]
     locality: Locality
     weight: int
+    network: str = ""
+    service_account: str = ""
+    workload: str = ""
     origin: Origin
 
     def port_for(self, port: Port) -> int:

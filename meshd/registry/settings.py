@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from meshd.problems import NOWHERE, Origin
-from meshd.resources.mesh_config import MeshConfig
+from meshd.resources.destination import Destination
+from meshd.resources.mesh_config import EgressGateway, Features, IngressGateway, MeshConfig, Network
+from meshd.resources.mesh_config import Identity as IdentityFiles
 from meshd.resources.virtual_service import HTTPRetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The certificate of this host as a member of the mesh, and whom it believes: paths."""
+
+    cert_chain: str = "/etc/meshd/identity/cert-chain.pem"
+    key: str = "/etc/meshd/identity/key.pem"
+    root_cert: str = "/etc/meshd/identity/root-cert.pem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSettings:
-    """Spec section 1. `http_proxy_port` None leaves the choice to each host's agent."""
+    """Spec section 1. `http_proxy_port` None leaves the choice to each host's agent.
+
+    `allow_any` and `egress_proxy`: what becomes of unknown traffic, where no Sidecar says otherwise.
+    """
 
     domain_suffix: str = "svc.cluster.local"
     root_namespace: str = "istio-system"
@@ -22,18 +37,32 @@ class MeshSettings:
     http_proxy_port: int | None = None
     system_ca_file: str = "/etc/ssl/certs/ca-certificates.crt"
     locality_lb: bool = True
+    trust_domain: str = "cluster.local"
+    allow_any: bool = False
+    egress_proxy: Destination | None = None
+    proxy_listen_port: int = 15001
+    proxy_inbound_port: int = 15006
+    secret_root: str = "/etc/meshd/secrets"  # noqa: S105 (a directory)
+    identity: Identity = field(default_factory=Identity)
+    egress_gateway_host: str = "istio-egressgateway.istio-system.svc.cluster.local"
+    egress_gateway_selector: Mapping[str, str] = field(default_factory=lambda: {"istio": "egressgateway"})
+    ingress_gateway_selector: Mapping[str, str] = field(default_factory=lambda: {"istio": "ingressgateway"})
+    auto_mtls: bool = True
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    features: Features = field(default_factory=Features)
     origin: Origin = field(default=NOWHERE, compare=False)
-
-
-DEFAULTS = MeshSettings()
 
 
 def settle(config: MeshConfig | None) -> MeshSettings:
     """What a MeshConfig means, or its absence."""
-    if config is None:
-        return DEFAULTS
+    return _settled(config) if config else DEFAULTS
+
+
+def _settled(config: MeshConfig) -> MeshSettings:
+    suffix = (config.domain_suffix or DEFAULTS.domain_suffix).lower().removesuffix(".")
+    policy = config.outbound_traffic_policy
     return MeshSettings(
-        domain_suffix=(config.domain_suffix or DEFAULTS.domain_suffix).lower().removesuffix("."),
+        domain_suffix=suffix,
         root_namespace=config.root_namespace or DEFAULTS.root_namespace,
         connect_timeout=config.connect_timeout or DEFAULTS.connect_timeout,
         default_http_retry_policy=config.default_http_retry_policy,
@@ -41,5 +70,40 @@ def settle(config: MeshConfig | None) -> MeshSettings:
         http_proxy_port=config.http_proxy_port,
         system_ca_file=config.system_ca_file or DEFAULTS.system_ca_file,
         locality_lb=config.locality_lb.enabled if config.locality_lb else DEFAULTS.locality_lb,
+        trust_domain=config.trust_domain or DEFAULTS.trust_domain,
+        allow_any=policy is not None and policy.mode == "ALLOW_ANY",
+        egress_proxy=policy.egress_proxy if policy else None,
+        proxy_listen_port=config.proxy_listen_port or DEFAULTS.proxy_listen_port,
+        proxy_inbound_port=config.proxy_inbound_port or DEFAULTS.proxy_inbound_port,
+        secret_root=(config.secret_root or DEFAULTS.secret_root).rstrip("/"),
+        identity=_identity(config.identity),
+        egress_gateway_host=_egress_gateway_host(config.egress_gateway, suffix),
+        egress_gateway_selector=_selector(config.egress_gateway, DEFAULTS.egress_gateway_selector),
+        ingress_gateway_selector=_selector(config.ingress_gateway, DEFAULTS.ingress_gateway_selector),
+        auto_mtls=DEFAULTS.auto_mtls if config.auto_mtls is None else config.auto_mtls,
+        networks=config.networks,
+        features=config.features or DEFAULTS.features,
         origin=config.origin,
     )
+
+
+def _identity(given: IdentityFiles | None) -> Identity:
+    default = DEFAULTS.identity
+    if given is None:
+        return default
+    return Identity(
+        cert_chain=given.cert_chain or default.cert_chain,
+        key=given.key or default.key,
+        root_cert=given.root_cert or default.root_cert,
+    )
+
+
+def _egress_gateway_host(given: EgressGateway | None, suffix: str) -> str:
+    return given.host.lower() if given and given.host else f"istio-egressgateway.istio-system.{suffix}"
+
+
+def _selector(given: EgressGateway | IngressGateway | None, default: Mapping[str, str]) -> Mapping[str, str]:
+    return given.selector if given and given.selector else default
+
+
+DEFAULTS = MeshSettings()

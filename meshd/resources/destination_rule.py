@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from meshd.fields import Also, Count, LabelMap, Later, Message, dns_label, export_target, wildcard_host
+from meshd.fields import (
+    Also,
+    Between,
+    Count,
+    DurationOrZero,
+    LabelMap,
+    Message,
+    Port,
+    UInt32,
+    dns_label,
+    export_target,
+    wildcard_host,
+)
 from meshd.problems import Problem
 from meshd.resources.destination import PortSelector
 from meshd.resources.finding import doubtful, invalid
@@ -38,20 +50,41 @@ class PortTrafficPolicy(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelSettings(Message):
+    protocol: Literal["CONNECT", "POST"] = "CONNECT"
+    target_host: Annotated[str, Count(1)]
+    target_port: Port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyProtocol(Message):
+    version: Literal["V1", "V2"] = "V1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudget(Message):
+    """What is absent, and a `minRetryConcurrency` of 0, is the default (D-92)."""
+
+    percent: Annotated[float, Between(0, 100)] | None = None
+    min_retry_concurrency: UInt32 | None = None
+    budget_interval: DurationOrZero | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPolicy(Message):
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
     port_level_settings: Annotated[tuple[PortTrafficPolicy, ...], Count(0, 4096)] = ()
-    tunnel: Later = None
-    proxy_protocol: Later = None
-    retry_budget: Later = None
+    tunnel: TunnelSettings | None = None
+    proxy_protocol: ProxyProtocol | None = None
+    retry_budget: RetryBudget | None = None
 
     def check(self) -> Iterator[Problem]:
         """D-2 and D-93."""
         parts = (self.load_balancer, self.connection_pool, self.outlier_detection, self.tls, self.port_level_settings)
-        if not any(parts):
+        if not any((*parts, self.tunnel, self.proxy_protocol, self.retry_budget)):
             yield invalid(self.origin, "a traffic policy needs at least one setting")
         seen: set[int] = set()
         for policy in self.port_level_settings:

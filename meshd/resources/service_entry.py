@@ -11,7 +11,6 @@ from meshd.fields import (
     Count,
     Message,
     Port,
-    Refused,
     dns_label,
     export_target,
     ip_or_cidr,
@@ -60,7 +59,7 @@ class ServiceEntry(Resource):
     addresses: Annotated[tuple[Annotated[str, ip_or_cidr, Count(0, 64)], ...], Count(0, 256)] = ()
     ports: Annotated[tuple[ServicePort, ...], Count(0, 256)] = ()
     location: Location = "MESH_EXTERNAL"
-    resolution: Annotated[Resolution, Refused(("DYNAMIC_DNS",))] = "NONE"
+    resolution: Resolution = "NONE"
     endpoints: Annotated[tuple[Workload, ...], Count(0, 4096)] = ()
     workload_selector: WorkloadSelector | None = None
     export_to: tuple[Annotated[str, export_target], ...] = ()

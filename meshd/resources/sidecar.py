@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
-from meshd.fields import Between, Count, Later, Message, Refused, dns_label, fqdn, is_ip, namespace_label
+from meshd.fields import Between, Count, Message, dns_label, fqdn, is_ip, namespace_label
 from meshd.problems import Problem, nearest
+from meshd.resources.destination import Destination
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.protocol import PROTOCOLS, named_protocol
 from meshd.resources.resource import Resource, WorkloadSelector
+from meshd.resources.server_tls import ServerTLSSettings
+from meshd.resources.traffic_policy import ConnectionPoolSettings
 
 HTTP_PROXY: Final = "HTTP_PROXY"
 """The protocol of an egress listener that clients use as their HTTP proxy."""
@@ -113,9 +116,19 @@ class IstioEgressListener(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IstioIngressListener(Message):
+    port: SidecarPort
+    bind: Annotated[str, bind_address] | None = None
+    capture_mode: Literal["DEFAULT", "IPTABLES", "NONE"] = "DEFAULT"
+    default_endpoint: str | None = None
+    tls: ServerTLSSettings | None = None
+    connection_pool: ConnectionPoolSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundTrafficPolicy(Message):
-    mode: Annotated[Literal["REGISTRY_ONLY", "ALLOW_ANY"], Refused(("ALLOW_ANY",))] = "REGISTRY_ONLY"
-    egress_proxy: Later = None
+    mode: Literal["REGISTRY_ONLY", "ALLOW_ANY"] = "REGISTRY_ONLY"
+    egress_proxy: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +136,14 @@ class Sidecar(Resource):
     KIND: ClassVar[str] = "Sidecar"
 
     workload_selector: WorkloadSelector | None = None
-    ingress: Later = None
+    ingress: tuple[IstioIngressListener, ...] = ()
     egress: tuple[IstioEgressListener, ...] = ()
     outbound_traffic_policy: OutboundTrafficPolicy | None = None
-    inbound_connection_pool: Later = None
+    inbound_connection_pool: ConnectionPoolSettings | None = None
 
     def check(self) -> Iterator[Problem]:
-        if not self.egress and self.outbound_traffic_policy is None:  # SC-3
+        parts = (self.ingress, self.egress, self.outbound_traffic_policy, self.inbound_connection_pool)
+        if not any(parts):  # SC-3
             yield Problem(
                 code="E-REQUIRED", at=self.origin, message="a Sidecar needs ingress, egress or outboundTrafficPolicy"
             )

@@ -17,12 +17,12 @@ from meshd.fields import (
     Int32,
     Later,
     Message,
-    Refused,
     UInt32,
     header_token,
 )
 from meshd.problems import Problem
 from meshd.resources.finding import doubtful, invalid, legacy
+from meshd.resources.locality import LocalityLoadBalancerSetting, ZoneAwareLoadBalancerSetting
 
 SimpleLB = Literal["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"]
 
@@ -108,10 +108,10 @@ class Warmup(Message):
 class LoadBalancerSettings(Message):
     ONEOFS: ClassVar = (("simple", "consistent_hash"),)
 
-    simple: Annotated[SimpleLB, Refused(("PASSTHROUGH",))] | None = None
+    simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None
-    locality_lb_setting: Later = None
-    zone_aware_lb_setting: Later = None
+    locality_lb_setting: LocalityLoadBalancerSetting | None = None
+    zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
     warmup: Warmup | None = None
     warmup_duration_secs: Duration | None = None
     backend_utilization: Later = None
@@ -209,11 +209,11 @@ class OutlierDetection(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientTLSSettings(Message):
-    mode: Annotated[Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"], Refused(("ISTIO_MUTUAL",))] = "DISABLE"
+    mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
     client_certificate: str | None = None
     private_key: str | None = None
     ca_certificates: str | None = None
-    credential_name: Later = None
+    credential_name: str | None = None
     subject_alt_names: tuple[str, ...] = ()
     sni: str | None = None
     insecure_skip_verify: bool = False

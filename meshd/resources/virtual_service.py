@@ -17,6 +17,7 @@ from meshd.resources.finding import doubtful, invalid, legacy
 from meshd.resources.headers import HeaderOperations, Headers
 from meshd.resources.host_name import check_exports, wildcards_over
 from meshd.resources.http_match import HTTPMatchRequest, check_gateways
+from meshd.resources.l4_routes import TCPRoute, TLSRoute
 from meshd.resources.resource import Resource
 from meshd.resources.retry import HTTPRetry
 from meshd.resources.unreachable import unreachable
@@ -24,6 +25,7 @@ from meshd.resources.unreachable import unreachable
 __all__ = [
     "Body",
     "CorsPolicy",
+    "Delegate",
     "FaultAbort",
     "FaultDelay",
     "HTTPDirectResponse",
@@ -67,6 +69,14 @@ class HTTPRouteDestination(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delegate(Message):
+    """Another VirtualService, whose routes stand in for this one; `namespace` empty is that of the root."""
+
+    name: str = ""
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPRoute(Message):
     EXACTLY_ONE: ClassVar = (("route", "redirect", "direct_response", "delegate"),)
 
@@ -75,7 +85,7 @@ class HTTPRoute(Message):
     route: Annotated[tuple[HTTPRouteDestination, ...], Count(1)] = ()
     redirect: HTTPRedirect | None = None
     direct_response: HTTPDirectResponse | None = None
-    delegate: Later = None
+    delegate: Delegate | None = None
     rewrite: HTTPRewrite | None = None
     timeout: DurationOrZero | None = None
     retries: HTTPRetry | None = None
@@ -166,11 +176,11 @@ class HTTPRoute(Message):
 class VirtualService(Resource):
     KIND: ClassVar[str] = "VirtualService"
 
-    hosts: Annotated[tuple[Annotated[str, host_or_ip], ...], Count(1)]
+    hosts: tuple[Annotated[str, host_or_ip], ...] = ()
     gateways: tuple[str, ...] = ()
     http: tuple[HTTPRoute, ...] = ()
-    tls: Later = None
-    tcp: Later = None
+    tls: tuple[TLSRoute, ...] = ()
+    tcp: tuple[TCPRoute, ...] = ()
     export_to: tuple[Annotated[str, export_target], ...] = ()
 
     def check(self) -> Iterator[Problem]:

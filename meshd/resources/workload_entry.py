@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final
 
-from meshd.fields import Count, LabelMap, Later, Message, Port, UInt32, dns_label, fqdn, is_ip
+from meshd.fields import Count, LabelMap, Message, Port, UInt32, dns_label, fqdn, is_ip
 from meshd.problems import Origin, Problem
 from meshd.resources.finding import invalid, unsupported
 from meshd.resources.resource import Resource
@@ -47,10 +47,10 @@ class Workload(Message):
     address: Annotated[str, workload_address, Count(0, 256)]
     ports: Annotated[Mapping[Annotated[str, dns_label], Port], Count(0, 128)] = field(default_factory=dict)
     labels: LabelMap = field(default_factory=dict)
-    network: Later = None
+    network: str | None = None
     locality: Annotated[str, locality] | None = None
     weight: UInt32 | None = None
-    service_account: Later = None
+    service_account: str | None = None
 
     @property
     def is_unix(self) -> bool:

@@ -1,0 +1,72 @@
+"""Where the endpoints of clusters are: DNS names, never looked-up addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from meshd.names import ClusterName, DnsName, Locality
+from meshd.problems import NOWHERE, Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpAddress:
+    """An IPv4 or IPv6 address, in canonical text without brackets."""
+
+    ip: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnixAddress:
+    """A Unix socket: `/abs/path`, or `@name` for an abstract one."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsAddress:
+    """A name to look up; `first_only` takes one address of each fresh answer (DNS_ROUND_ROBIN)."""
+
+    name: DnsName
+    first_only: bool = False
+
+
+Address = IpAddress | UnixAddress | DnsAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One place where a service answers. `port` is 0 for a Unix socket. `priority` 0 is tried first.
+
+    `speaks_mesh_tls`: it takes the cluster's `mesh_tls` (spec 6.4). `workload`: the `namespace/name` of the entry that
+    runs on this very host, whose probes say whether it is healthy (spec W-17); else empty.
+    """
+
+    address: Address
+    port: int
+    weight: int = 1
+    locality: Locality = field(default_factory=Locality)
+    priority: int = 0
+    speaks_mesh_tls: bool = False
+    workload: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalityWeight:
+    priority: int
+    locality: Locality
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterEndpoints:
+    """Where the endpoints of one cluster are; apart from the cluster, since they change far more often.
+
+    `locality_weights`: what share each (priority, locality) has, where that is not the sum of its endpoints (D-20).
+    `drops_unhealthy`: an unhealthy one is left out instead of marked, since panic mode would use it (W-17).
+    """
+
+    cluster: ClusterName
+    endpoints: tuple[Endpoint, ...]
+    locality_weights: tuple[LocalityWeight, ...] = ()
+    drops_unhealthy: bool = False
+    origin: Origin = NOWHERE

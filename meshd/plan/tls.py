@@ -1,0 +1,79 @@
+"""TLS that a proxy opens or ends, and the secrets it takes for that: paths on the proxy's host, never their content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from meshd.names import SecretName
+from meshd.problems import NOWHERE, Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSecret:
+    """What the proxy shows of itself."""
+
+    name: SecretName
+    certificate_chain: str
+    private_key: str
+    origin: Origin = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationSecret:
+    """Whom the proxy believes. Of `ca_certificates` the first file that is there counts, else the first.
+
+    `crl` must be there; `crl_if_present` is used where it is.
+    """
+
+    name: SecretName
+    ca_certificates: tuple[str, ...]
+    crl: str | None = None
+    crl_if_present: str | None = None
+    origin: Origin = NOWHERE
+
+
+Secret = CertificateSecret | ValidationSecret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTls:
+    """TLS that the proxy opens itself.
+
+    `sni` None takes it from each request's Host; empty, none is sent. `validation` None verifies nothing. Exact
+    `subject_alt_names` and `san_from_host` never stand together (spec D-80). `alpn` empty: `h2` where the cluster
+    speaks HTTP/2.
+    """
+
+    sni: str | None
+    validation: SecretName | None
+    subject_alt_names: tuple[str, ...] = ()
+    san_from_host: bool = False
+    certificate: SecretName | None = None
+    alpn: tuple[str, ...] = ()
+
+
+TlsVersion = Literal["TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownstreamTls:
+    """TLS that the proxy ends.
+
+    `validation` None: the client is not asked for a certificate. Of `spki` (base64) and `hashes` (hex), both SHA-256,
+    one match is enough. `accepts_untrusted`: a certificate is passed on, but not judged. `max_version` None is
+    Envoy's own limit.
+    """
+
+    certificates: tuple[SecretName, ...]
+    alpn: tuple[str, ...] = ()
+    validation: SecretName | None = None
+    requires_client_certificate: bool = False
+    subject_alt_names: tuple[str, ...] = ()
+    spki: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    accepts_untrusted: bool = False
+    min_version: TlsVersion | None = "TLSv1_2"
+    max_version: TlsVersion | None = None
+    cipher_suites: tuple[str, ...] = ()
+    ecdh_curves: tuple[str, ...] = ()
