@@ -6,7 +6,9 @@ The settings of the mesh are part of the answer: nearly all that depends on the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
+from meshd.fields import is_ip
 from meshd.memo import Memo
 from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
@@ -19,11 +21,18 @@ from meshd.resources.workload_entry import WorkloadEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """This VM: as a client of services, where it stands, and the mesh's settings."""
+    """This VM: as a client of services, where it stands, what runs on it, and the mesh's settings.
+
+    `addresses`: canonical IPs. `workloads`: `namespace/name` of each WorkloadEntry that lives here.
+    """
 
     name: HostName
     client: Client
     locality: Locality
+    network: str = ""
+    service_account: str = ""
+    addresses: frozenset[str] = frozenset()
+    workloads: frozenset[str] = frozenset()
     settings: MeshSettings
 
 
@@ -43,4 +52,13 @@ def _host(name: HostName, settings: MeshSettings, *entries: WorkloadEntry) -> Ho
     entry = identity(entries)
     labels = labels_of(entry)
     client = Client(namespace=Namespace(entry.metadata.namespace), labels=labels)
-    return Host(name=name, client=client, locality=locality_of(entry.workload, labels), settings=settings)
+    return Host(
+        name=name,
+        client=client,
+        locality=locality_of(entry.workload, labels),
+        network=entry.workload.network or "",
+        service_account=entry.workload.service_account or "",
+        addresses=frozenset(str(ip_address(e.workload.address)) for e in entries if is_ip(e.workload.address)),
+        workloads=frozenset(f"{e.metadata.namespace}/{e.metadata.name}" for e in entries),
+        settings=settings,
+    )
