@@ -1,0 +1,193 @@
+"""Gateways: which VMs run them, what they open there, and which VirtualServices bind to them (spec 4.4).
+
+Knows of no route: what becomes of requests, the compiler says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final, NewType
+
+from meshd.fields import is_ip
+from meshd.memo import Memo
+from meshd.mesh.client import Client
+from meshd.mesh.mesh import Mesh
+from meshd.names import PROXIES, HostName, Namespace, ProxyName, ServiceHost
+from meshd.registry.hosts import canonical, matches, subset_of
+from meshd.registry.precedence import exported_to, exports, precedence
+from meshd.registry.workloads import HOST_ANNOTATION, labels_of
+from meshd.resources.gateway import Gateway, Server
+from meshd.resources.virtual_service import VirtualService
+from meshd.resources.workload_entry import WorkloadEntry
+
+GatewayName = NewType("GatewayName", str)
+"""`namespace/name` of a Gateway, or `mesh`: through whom requests come that a VirtualService routes."""
+
+MESH: Final = GatewayName("mesh")
+
+Place = tuple[str, str]
+
+# --- names ----------------------------------------------------------------------------------------------------
+
+
+def gateway_name(text: str, namespace: Namespace) -> GatewayName:
+    """Whom a VirtualService of `namespace` means: by `name`, `ns/name`, or as in 2018 `name.ns` and a suffix."""
+    if text == MESH:
+        return MESH
+    where, slash, name = text.partition("/")
+    if slash:
+        return GatewayName(f"{namespace if where == '.' else where}/{name}")
+    name, dot, rest = text.partition(".")
+    return GatewayName(f"{rest.partition('.')[0] if dot else namespace}/{name}")
+
+
+def name_of(gateway: Gateway) -> GatewayName:
+    return GatewayName(f"{gateway.metadata.namespace}/{gateway.metadata.name}")
+
+
+def gateways_of(virtual_service: VirtualService) -> tuple[GatewayName, ...]:
+    """Those whose requests it routes; `mesh` where it names none (V-2)."""
+    namespace = Namespace(virtual_service.metadata.namespace)
+    return tuple(gateway_name(text, namespace) for text in virtual_service.gateways) or (MESH,)
+
+
+# --- who runs a gateway ---------------------------------------------------------------------------------------
+
+
+def roles(mesh: Mesh, host: HostName, memo: Memo) -> tuple[ProxyName, ...]:
+    """The proxies that a VM runs: a VM that is only a gateway has no sidecar."""
+    return tuple(proxy for proxy in PROXIES if workload_of(mesh, host, proxy, memo) is not None)
+
+
+def workload_of(mesh: Mesh, host: HostName, proxy: ProxyName, memo: Memo) -> WorkloadEntry | None:
+    """The workload for which a proxy of the VM stands: its namespace and labels are the proxy's own."""
+    here = workloads_on(mesh, host, memo)
+    return next((entry for entry in here if is_gateway(mesh, entry) == (proxy == "gateway")), None)
+
+
+def workloads_on(mesh: Mesh, host: HostName, memo: Memo) -> tuple[WorkloadEntry, ...]:
+    """The VM's own entries first, then all others that have its address, unless they name another VM themselves."""
+    own = mesh.workloads.get(host, ())
+    by_place = memo.recall(_by_place, mesh.workloads)
+    there = (entry for place in map(_place, own) if place for entry in by_place.get(place, ()))
+    return tuple({id(entry): entry for entry in (*own, *there)}.values())
+
+
+def _by_place(workloads: Mapping[HostName, tuple[WorkloadEntry, ...]]) -> dict[Place, list[WorkloadEntry]]:
+    by_place: dict[Place, list[WorkloadEntry]] = {}
+    for entry in (entry for entries in workloads.values() for entry in entries):
+        place = _place(entry)
+        if place and HOST_ANNOTATION not in entry.metadata.annotations:
+            by_place.setdefault(place, []).append(entry)
+    return by_place
+
+
+def _place(entry: WorkloadEntry) -> Place | None:
+    """Address and network; None for an address that says nothing of the machine: a socket, a name, a loopback."""
+    address = entry.workload.address
+    if not is_ip(address):
+        return None
+    ip = ip_address(address)
+    return None if ip.is_loopback or ip.is_unspecified else (str(ip), entry.workload.network or "")
+
+
+def is_gateway(mesh: Mesh, entry: WorkloadEntry) -> bool:
+    """Some Gateway selects it by labels, or the mesh's settings do (G-2)."""
+    labels = labels_of(entry).items()
+    settings = mesh.settings
+    selectors = (settings.ingress_gateway_selector, settings.egress_gateway_selector)
+    named = (gateway.selector for gateway in mesh.gateways if gateway.selector)
+    return any(selector.items() <= labels for selector in (*selectors, *named))
+
+
+def selects(gateway: Gateway, labels: Mapping[str, str]) -> bool:
+    """Whether a Gateway is for a workload that is one of gateways; namespaces are not compared (G-2)."""
+    return gateway.selector.items() <= labels.items()
+
+
+# --- what is opened there -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerHost:
+    """One of a server's hosts. `namespace`: of the VirtualServices that may bind to it, or `*`."""
+
+    namespace: str
+    host: ServiceHost
+
+    def admits(self, namespace: Namespace) -> bool:
+        return self.namespace in {"*", namespace}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayServer:
+    """A server, and the Gateway in which it stands."""
+
+    gateway: Gateway
+    server: Server
+
+    @property
+    def name(self) -> GatewayName:
+        return name_of(self.gateway)
+
+    @property
+    def hosts(self) -> tuple[ServerHost, ...]:
+        return tuple(server_host(text, Namespace(self.gateway.metadata.namespace)) for text in self.server.hosts)
+
+
+def servers_for(mesh: Mesh, client: Client) -> tuple[GatewayServer, ...]:
+    """What the gateway with these labels opens, in the order of spec 2.6. `client`: a workload of role gateway."""
+    return tuple(
+        GatewayServer(gateway=gateway, server=server)
+        for gateway in mesh.gateways
+        if selects(gateway, client.labels)
+        for server in gateway.servers
+    )
+
+
+def server_host(text: str, namespace: Namespace) -> ServerHost:
+    """G-3.7; a Gateway of `namespace` means itself by `.`."""
+    where, slash, name = text.partition("/")
+    if not slash:
+        return ServerHost(namespace="*", host=canonical(text))
+    return ServerHost(namespace=namespace if where == "." else where, host=canonical(name))
+
+
+# --- who binds to it (4.4) ------------------------------------------------------------------------------------
+
+
+def bound_to(
+    virtual_services: Iterable[VirtualService], gateway: GatewayName, namespace: Namespace
+) -> tuple[VirtualService, ...]:
+    """Those that name a Gateway and are exported to `namespace`, where the gateway itself runs; in the order of V-8."""
+    naming = (each for each in virtual_services if each.gateways and gateway in gateways_of(each))
+    seen = (each for each in naming if exported_to(_exports(each), namespace))
+    return tuple(sorted(seen, key=lambda each: (_rank(each, namespace), precedence(each.metadata))))
+
+
+def _exports(virtual_service: VirtualService) -> frozenset[str]:
+    return exports(virtual_service.export_to, Namespace(virtual_service.metadata.namespace))
+
+
+def _rank(virtual_service: VirtualService, namespace: Namespace) -> int:
+    """V-8: what is the namespace's own and for it, what others have for it by name, what is for everybody."""
+    if "*" in _exports(virtual_service):
+        return 2
+    return 0 if virtual_service.metadata.namespace == namespace else 1
+
+
+def common_hosts(
+    hosts: Iterable[ServiceHost], offered: Iterable[ServerHost], namespace: Namespace
+) -> tuple[ServiceHost, ...]:
+    """What hosts of a VirtualService of `namespace` and hosts of a server both mean: of each pair the narrower name."""
+    admitted = [each.host for each in offered if each.admits(namespace)]
+    return tuple(dict.fromkeys(_narrower(hosts, admitted)))
+
+
+def _narrower(hosts: Iterable[ServiceHost], admitted: list[ServiceHost]) -> Iterator[ServiceHost]:
+    for host in hosts:
+        for offer in admitted:
+            if matches(host, offer):
+                yield host if subset_of(host, offer) else offer
