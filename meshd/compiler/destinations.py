@@ -17,8 +17,12 @@ from meshd.resources.virtual_service import HTTPRoute, VirtualService
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
+    """A cluster, the policy it follows, and the service's port that it is of."""
+
     cluster: ClusterName
     policy: Policy
+    upstream: Upstream
+    port: Port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,24 +36,34 @@ class Unroutable:
 
 
 class Destinations:
-    """What the destinations of one VirtualService mean to a request that came in on `port`."""
+    """What the destinations of one VirtualService mean to a request that came in on `port`.
 
-    __slots__ = ("_namespace", "_port", "_suffix", "_upstreams")
+    `captured`: where a connection was going is known, so that services with resolution NONE can be called.
+    """
+
+    __slots__ = ("_captured", "_namespace", "_port", "_suffix", "_upstreams")
 
     def __init__(
-        self, virtual_service: VirtualService, suffix: str, port: int, upstreams: tuple[Upstream, ...]
+        self,
+        virtual_service: VirtualService,
+        suffix: str,
+        port: int,
+        upstreams: tuple[Upstream, ...],
+        *,
+        captured: bool = False,
     ) -> None:
         self._namespace = Namespace(virtual_service.metadata.namespace)
         self._suffix = suffix
         self._port = port
         self._upstreams = {upstream.service.host: upstream for upstream in upstreams}
+        self._captured = captured
 
     def find(self, destination: Destination) -> Target | Unroutable:
         host = complete(destination.host, self._namespace, self._suffix)
         upstream = self._upstreams.get(host)
         if upstream is None:
             return _unroutable(destination, "host", "W-VS-DEST-HIDDEN", f"{host} is not exported to this host", "")
-        if not is_callable(upstream.service):
+        if not is_callable(upstream.service, captured=self._captured):
             return _needs_capture(destination, host)
         port = self._choose(destination, upstream.service)
         return _target(destination, upstream, port) if port else _no_port(destination, upstream.service, self._port)
@@ -62,13 +76,21 @@ class Destinations:
 
 
 def destination_hosts(virtual_service: VirtualService, suffix: str) -> tuple[ServiceHost, ...]:
-    """The complete hosts that the routes of a VirtualService send requests or copies to; sorted."""
+    """The complete hosts that the routes of a VirtualService send requests, copies or connections to; sorted."""
     namespace = Namespace(virtual_service.metadata.namespace)
-    named = (each for route in virtual_service.http for each in _destinations(route))
-    return tuple(sorted({complete(destination.host, namespace, suffix) for destination in named}))
+    return tuple(sorted({complete(each.host, namespace, suffix) for each in _destinations(virtual_service)}))
 
 
-def _destinations(route: HTTPRoute) -> Iterator[Destination]:
+def _destinations(virtual_service: VirtualService) -> Iterator[Destination]:
+    for route in virtual_service.http:
+        yield from _of_http(route)
+    for tls_route in virtual_service.tls:
+        yield from (weighted.destination for weighted in tls_route.route)
+    for tcp_route in virtual_service.tcp:
+        yield from (weighted.destination for weighted in tcp_route.route)
+
+
+def _of_http(route: HTTPRoute) -> Iterator[Destination]:
     yield from (weighted.destination for weighted in route.route)
     yield from (mirror.destination for mirror in route.mirrors)
     if route.mirror:
@@ -80,7 +102,7 @@ def _target(destination: Destination, upstream: Upstream, port: Port) -> Target 
     name = cluster_name(service.host, port.number, SubsetName(destination.subset or ""))
     policy = upstream.policies.get(name)
     if policy is not None:
-        return Target(cluster=name, policy=policy)
+        return Target(cluster=name, policy=policy, upstream=upstream, port=port)
     subsets = {cluster.subset for cluster in upstream.clusters} - {""}
     message = (
         f"no subset {destination.subset!r} of {service.host} in the DestinationRule that is in force for this host"

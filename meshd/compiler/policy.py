@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshd.mesh.rules import MergedRule
-from meshd.resources.destination_rule import PortTrafficPolicy, TrafficPolicy
+from meshd.resources.destination_rule import PortTrafficPolicy, TrafficPolicy, TunnelSettings
 from meshd.resources.traffic_policy import (
     ClientTLSSettings,
     ConnectionPoolSettings,
@@ -16,12 +16,13 @@ from meshd.resources.traffic_policy import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The four parts; what is None has the mesh's default."""
+    """The four parts; what is None has the mesh's default. `tunnel` is for connections that go there (D-90)."""
 
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
+    tunnel: TunnelSettings | None = None
 
 
 def effective_policy(rule: MergedRule | None, subset: str, port: int) -> Policy:
@@ -30,7 +31,9 @@ def effective_policy(rule: MergedRule | None, subset: str, port: int) -> Policy:
         return Policy()
     base = _level(rule.traffic_policy, port)
     own = rule.subsets[subset].traffic_policy if subset else None
-    return _over(base, own, port) if own else base
+    policy = _over(base, own, port) if own else base
+    level = own if subset else rule.traffic_policy  # a tunnel is not inherited, and no port replaces it
+    return replace(policy, tunnel=level.tunnel) if level and level.tunnel else policy
 
 
 def _level(policy: TrafficPolicy | None, port: int) -> Policy:
