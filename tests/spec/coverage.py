@@ -1,0 +1,76 @@
+"""Which rows of the specification no test covers: `python -m tests.spec.coverage` prints them, and counts.
+
+A row is covered where a test says so, by `pytest.mark.spec("D-13")` or an argument `spec=("D-13",)` of a case; a code,
+where it stands in the source of a test or in the expected problems of a golden story.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parent.parent
+_CODE = re.compile(r"\b[EW]-[A-Z][A-Z0-9-]+")
+
+
+def rows() -> dict[str, str]:
+    """Every id of `rows.txt`, and what it is about."""
+    lines = (Path(__file__).parent / "rows.txt").read_text().splitlines()
+    return dict(line.split("\t", 1) for line in lines if not line.startswith("#"))
+
+
+def covering() -> dict[str, set[str]]:
+    """By id, the files of the tests that name it."""
+    found: dict[str, set[str]] = {}
+    for path in (*TESTS.rglob("test_*.py"), *TESTS.glob("golden/*/problems.txt")):
+        text = path.read_text()
+        named = set(_CODE.findall(text)) | (_marked(text) if path.suffix == ".py" else set())
+        for each in named:
+            found.setdefault(each, set()).add(str(path.relative_to(TESTS)))
+    return found
+
+
+def uncovered() -> dict[str, str]:
+    found = covering()
+    return {row: about for row, about in rows().items() if row not in found}
+
+
+def _marked(source: str) -> set[str]:
+    return set(_ids(ast.parse(source)))
+
+
+def _ids(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "spec":
+                yield from _texts(*node.args)
+            yield from _texts(*(each.value for each in node.keywords if each.arg == "spec"))
+
+
+def _texts(*nodes: ast.AST) -> Iterator[str]:
+    for node in nodes:
+        for each in ast.walk(node):
+            if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                yield from each.value.split()
+
+
+def main() -> int:
+    found, all_rows, missing = covering(), rows(), uncovered()
+    for row, about in all_rows.items():
+        files = found.get(row, set())
+        if "-v" in sys.argv[1:] and files:
+            print(f"{row:12} {len(files):3}  {' '.join(sorted(files))}")
+        elif not files:
+            print(f"{row:12}   -  {about}")
+    unknown = sorted(each for each in found if each not in all_rows and not _CODE.fullmatch(each))
+    print(f"{len(all_rows)} rows and codes, {len(all_rows) - len(missing)} covered, {len(missing)} not")
+    if unknown:
+        print(f"named by tests, but in no row: {' '.join(unknown)}")
+    return 1 if missing or unknown else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
