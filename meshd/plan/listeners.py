@@ -107,6 +107,8 @@ class Listener:
     `hands_over`: that other listener; what no listener stands for, its chains take. `captures`: connections were
     redirected to it, so it looks up where they were going. `proxy_protocol`: a PROXY header comes first, and says
     where. `ordered`: the chains are tried as they are written, instead of the most specific first (5.11).
+    `server_first`: to these original ports clients send nothing until the server spoke, so nobody waits for bytes of
+    theirs to choose a chain; they are taken for plain text.
     """
 
     name: ListenerName
@@ -118,4 +120,5 @@ class Listener:
     hands_over: bool = False
     proxy_protocol: bool = False
     ordered: bool = False
+    server_first: tuple[int, ...] = ()
     origin: Origin = NOWHERE

@@ -61,8 +61,8 @@ class DownstreamTls:
     """TLS that the proxy ends.
 
     `validation` None: the client is not asked for a certificate. Of `spki` (base64) and `hashes` (hex), both SHA-256,
-    one match is enough. `accepts_untrusted`: a certificate is passed on, but not judged. `max_version` None is
-    Envoy's own limit.
+    one match is enough. `accepts_untrusted`: a certificate is passed on, but not judged. `trust_domain`: the client
+    must be somebody of it, `spiffe://<trust_domain>/...`. `max_version` None is Envoy's own limit.
     """
 
     certificates: tuple[SecretName, ...]
@@ -73,6 +73,7 @@ class DownstreamTls:
     spki: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     accepts_untrusted: bool = False
+    trust_domain: str = ""
     min_version: TlsVersion | None = "TLSv1_2"
     max_version: TlsVersion | None = None
     cipher_suites: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ class MeshSettings:
     """Spec section 1. `http_proxy_port` None leaves the choice to each host's agent.
 
     `allow_any` and `egress_proxy`: what becomes of unknown traffic, where no Sidecar says otherwise.
+    `has_identity`: the mesh says that its hosts have certificates; else only those that are named as having one do.
     """
 
     domain_suffix: str = "svc.cluster.local"
@@ -44,6 +45,7 @@ class MeshSettings:
     proxy_inbound_port: int = 15006
     secret_root: str = "/etc/meshd/secrets"  # noqa: S105 (a directory)
     identity: Identity = field(default_factory=Identity)
+    has_identity: bool = False
     egress_gateway_host: str = "istio-egressgateway.istio-system.svc.cluster.local"
     egress_gateway_selector: Mapping[str, str] = field(default_factory=lambda: {"istio": "egressgateway"})
     ingress_gateway_selector: Mapping[str, str] = field(default_factory=lambda: {"istio": "ingressgateway"})
@@ -77,6 +79,7 @@ def _settled(config: MeshConfig) -> MeshSettings:
         proxy_inbound_port=config.proxy_inbound_port or DEFAULTS.proxy_inbound_port,
         secret_root=(config.secret_root or DEFAULTS.secret_root).rstrip("/"),
         identity=_identity(config.identity),
+        has_identity=config.identity is not None,
         egress_gateway_host=_egress_gateway_host(config.egress_gateway, suffix),
         egress_gateway_selector=_selector(config.egress_gateway, DEFAULTS.egress_gateway_selector),
         ingress_gateway_selector=_selector(config.ingress_gateway, DEFAULTS.ingress_gateway_selector),
