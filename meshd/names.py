@@ -42,3 +42,8 @@ class Locality:
 def cluster_name(host: ServiceHost, port: int, subset: SubsetName | Literal[""] = "") -> ClusterName:
     """Spec section 11: `outbound|<port>|<subset>|<host>`."""
     return ClusterName(f"outbound|{port}|{subset}|{host}")
+
+
+def mesh_sni(host: ServiceHost, port: int, subset: SubsetName | Literal[""] = "") -> str:
+    """Spec section 11: what a client of the mesh asks for; also the name of the cluster that it selects at a gateway."""
+    return f"outbound_.{port}_.{subset}_.{host}"
