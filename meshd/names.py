@@ -45,5 +45,5 @@ def cluster_name(host: ServiceHost, port: int, subset: SubsetName | Literal[""] 
 
 
 def mesh_sni(host: ServiceHost, port: int, subset: SubsetName | Literal[""] = "") -> str:
-    """Spec section 11: what a client of the mesh asks for, and the name of the cluster that this selects at a gateway."""
+    """Spec section 11: what a client of the mesh asks for, and the name of the cluster that a gateway takes it to."""
     return f"outbound_.{port}_.{subset}_.{host}"
