@@ -5,14 +5,14 @@ The settings of the mesh are part of the answer: nearly all that depends on the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from meshd.fields import is_ip
 from meshd.memo import Memo
 from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
-from meshd.names import HostName, Locality, Namespace
+from meshd.names import HostName, Locality, Namespace, ProxyName
 from meshd.problems import NOWHERE, Problem, nearest
 from meshd.registry.settings import MeshSettings
 from meshd.registry.workloads import HOST_ANNOTATION, identity, labels_of, locality_of
@@ -23,6 +23,7 @@ from meshd.resources.workload_entry import WorkloadEntry
 class Host:
     """This VM: as a client of services, where it stands, what runs on it, and the mesh's settings.
 
+    `proxy`: the one that is compiled; both may run on a VM, each for a workload of its own (`standing_for`).
     `addresses`: canonical IPs. `workloads`: `namespace/name` of each WorkloadEntry that lives here.
     """
 
@@ -34,12 +35,26 @@ class Host:
     addresses: frozenset[str] = frozenset()
     workloads: frozenset[str] = frozenset()
     settings: MeshSettings
+    proxy: ProxyName = "sidecar"
 
 
 def host_of(mesh: Mesh, name: HostName, memo: Memo) -> Host | None:
     """The same object on the next pass while the entries that name the host are the same."""
     entries = mesh.workloads.get(name)
     return memo.recall(_host, name, mesh.settings, *entries) if entries else None
+
+
+def standing_for(host: Host, proxy: ProxyName, entry: WorkloadEntry) -> Host:
+    """The VM as one of its proxies sees it: as the workload for which that proxy stands."""
+    labels = labels_of(entry)
+    return replace(
+        host,
+        proxy=proxy,
+        client=Client(namespace=Namespace(entry.metadata.namespace), labels=labels),
+        locality=locality_of(entry.workload, labels),
+        network=entry.workload.network or "",
+        service_account=entry.workload.service_account or "",
+    )
 
 
 def unknown(mesh: Mesh, name: HostName) -> Problem:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from typing import Final, Literal
 
 from meshd.mesh.client import Client
+from meshd.mesh.gateways import MESH, GatewayName, gateway_name, gateways_of
+from meshd.names import Namespace
 from meshd.plan import HeaderMatch, QueryMatch, RouteMatch, TextMatch
+from meshd.resources.l4_routes import L4MatchAttributes, TLSMatchAttributes
 from meshd.resources.string_match import StringMatch, takes_empty
-from meshd.resources.virtual_service import HTTPMatchRequest
+from meshd.resources.virtual_service import HTTPMatchRequest, VirtualService
 
-MESH: Final = "mesh"
 _EVERY_PATH: Final = TextMatch(kind="prefix", value="/")
 _CATCH_ALL: Final = (_EVERY_PATH, TextMatch(kind="prefix", value=""), TextMatch(kind="regex", value=".*"))
 _ANY_VALUE: Final = frozenset({"*", ".*"})  # the lone `*` is no RE2, and allowed in `withoutHeaders` only
@@ -19,21 +22,64 @@ _ANY_VALUE: Final = frozenset({"*", ".*"})  # the lone `*` is no RE2, and allowe
 _NOT_HEADERS: Final = frozenset({"uri", "scheme", "method", "authority"})
 
 
-def applies(match: HTTPMatchRequest, gateways: tuple[str, ...], client: Client, port: int) -> bool:
-    """Whether a match has any meaning for this client on this port. `gateways`: of the VirtualService."""
-    if match.port and match.port != port:
-        return False
-    if match.gateways:  # these replace what the source of a request would say (V-38, V-40)
-        return MESH in match.gateways
-    return is_mesh(gateways) and client.selected_by(match.source_labels) and _from_namespace(match, client)
+Scheme = Literal["http", "https"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """Where requests and connections come in: through these gateways (or `mesh`), of this client, for this port.
+
+    At a gateway the client is the gateway itself (V-38), and the port the one that its server gives (G-3.2).
+    `captured`: where they were going is known, so that services with resolution NONE can be called.
+    """
+
+    gateways: frozenset[GatewayName]
+    client: Client
+    port: int
+    scheme: Scheme = "http"
+    captured: bool = False
+
+
+class Conditions:
+    """Whether matches of one VirtualService have any meaning at an entrance."""
+
+    __slots__ = ("_entrance", "_is_named", "_namespace")
+
+    def __init__(self, virtual_service: VirtualService, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._namespace = Namespace(virtual_service.metadata.namespace)
+        self._is_named = not entrance.gateways.isdisjoint(gateways_of(virtual_service))
+
+    def admit_request(self, match: HTTPMatchRequest) -> bool:
+        """Gateways of a match replace what the source of a request would say (V-38, V-40)."""
+        if not self._on_port(match.port):
+            return False
+        if match.gateways:
+            return self._through(match.gateways)
+        return self._is_named and self._from_source(match)
+
+    def admit_connection(self, match: TLSMatchAttributes | L4MatchAttributes) -> bool:
+        """Unlike those of requests, all conditions must hold (V-103, V-113)."""
+        through = self._through(match.gateways) if match.gateways else self._is_named
+        return through and self._on_port(match.port) and self._from_source(match)
+
+    def admit_everything(self) -> bool:
+        """A rule without match."""
+        return self._is_named
+
+    def _on_port(self, port: int) -> bool:
+        return port in {0, self._entrance.port}
+
+    def _through(self, gateways: tuple[str, ...]) -> bool:
+        return any(gateway_name(text, self._namespace) in self._entrance.gateways for text in gateways)
+
+    def _from_source(self, match: HTTPMatchRequest | TLSMatchAttributes | L4MatchAttributes) -> bool:
+        client = self._entrance.client
+        return client.selected_by(match.source_labels) and match.source_namespace in {None, client.namespace}
 
 
 def is_mesh(gateways: tuple[str, ...]) -> bool:
     return not gateways or MESH in gateways
-
-
-def _from_namespace(match: HTTPMatchRequest, client: Client) -> bool:
-    return match.source_namespace in {None, client.namespace}
 
 
 def route_matches(match: HTTPMatchRequest) -> Iterator[RouteMatch]:

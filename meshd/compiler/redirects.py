@@ -6,18 +6,19 @@ import base64
 from typing import Final, cast
 
 from meshd import plan
+from meshd.compiler.matches import Scheme
 from meshd.resources.virtual_service import HTTPDirectResponse, HTTPRedirect
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-def redirect(asked: HTTPRedirect, port: int) -> plan.Redirect:
-    """`port`: the one that the client addressed, in plain HTTP."""
+def redirect(asked: HTTPRedirect, port: int, scheme: Scheme) -> plan.Redirect:
+    """`port` and `scheme`: those by which the client came."""
     return plan.Redirect(
         code=cast("plan.RedirectCode", asked.redirect_code),
         authority=asked.authority,
         scheme=asked.scheme,
-        port=_port(asked, port),
+        port=_port(asked, port, scheme),
         path=asked.uri,
         prefix=asked.prefix_rewrite,
     )
@@ -35,7 +36,7 @@ def _body(asked: HTTPDirectResponse) -> bytes:
     return (asked.body.string or "").encode()
 
 
-def _port(asked: HTTPRedirect, port: int) -> int | None:
+def _port(asked: HTTPRedirect, port: int, scheme: Scheme) -> int | None:
     """V-62: the port that its scheme implies is not written, as long as none of the request's own is in its place.
 
     Without a new authority Envoy keeps the port of the client's Host, all but 80 and 443 when the scheme changes.
@@ -43,5 +44,5 @@ def _port(asked: HTTPRedirect, port: int) -> int | None:
     if asked.derive_port == "FROM_PROTOCOL_DEFAULT":
         return None
     wanted = port if asked.derive_port == "FROM_REQUEST_PORT" else asked.port
-    implied = wanted == _DEFAULT_PORTS[asked.scheme or "http"]
-    return None if implied and (asked.authority or port == _DEFAULT_PORTS["http"]) else wanted
+    implied = wanted == _DEFAULT_PORTS[asked.scheme or scheme]
+    return None if implied and (asked.authority or port == _DEFAULT_PORTS[scheme]) else wanted

@@ -12,7 +12,7 @@ from meshd.compiler.faults import abort, delay
 from meshd.compiler.forwards import default_forward, forward
 from meshd.compiler.headers import request_edits, response_edits
 from meshd.compiler.host import Host
-from meshd.compiler.matches import applies, is_catch_all, route_matches
+from meshd.compiler.matches import Conditions, Entrance, is_catch_all, route_matches
 from meshd.compiler.redirects import redirect, respond
 from meshd.compiler.upstream import Upstream
 from meshd.plan import Action, Respond, Route, RouteMatch
@@ -34,10 +34,9 @@ class Routes:
     problems: Problems = ()
 
 
-def routes(virtual_service: VirtualService, host: Host, port: int, *upstreams: Upstream) -> Routes:
+def routes(virtual_service: VirtualService, host: Host, entrance: Entrance, *upstreams: Upstream) -> Routes:
     """`upstreams`: what the destinations mean to this host. What no route matches is answered 404 (V-26)."""
-    destinations = Destinations(virtual_service, host.settings.domain_suffix, port, upstreams)
-    place = _Place(virtual_service.gateways, host, port, destinations)
+    place = _Place(virtual_service, host, entrance, upstreams)
     found = tuple(_until_catch_all(_all(virtual_service.http, place)))
     return Routes(routes=found, origin=virtual_service.origin, problems=tuple(place.problems))
 
@@ -49,24 +48,30 @@ def default_routes(upstream: Upstream, port: Port, settings: MeshSettings) -> tu
 
 
 class _Place:
-    """Where the rules of a VirtualService are read: on this host, for requests that were sent to this port."""
+    """Where the rules of a VirtualService are read: on this host, for what comes in at this entrance."""
 
-    __slots__ = ("_client", "_destinations", "_gateways", "_port", "_settings", "problems")
+    __slots__ = ("_conditions", "_destinations", "_entrance", "_settings", "problems")
 
-    def __init__(self, gateways: tuple[str, ...], host: Host, port: int, destinations: Destinations) -> None:
-        self._gateways = gateways
-        self._client = host.client
+    def __init__(
+        self, virtual_service: VirtualService, host: Host, entrance: Entrance, upstreams: tuple[Upstream, ...]
+    ) -> None:
+        self._conditions = Conditions(virtual_service, entrance)
         self._settings = host.settings
-        self._port = port
-        self._destinations = destinations
+        self._entrance = entrance
+        self._destinations = Destinations(
+            virtual_service, host.settings.domain_suffix, entrance.port, upstreams, captured=entrance.captured
+        )
         self.problems: list[Problem] = []
 
+    def admits_everything(self) -> bool:
+        return self._conditions.admit_everything()
+
     def admits(self, match: HTTPMatchRequest) -> bool:
-        return applies(match, self._gateways, self._client, self._port)
+        return self._conditions.admit_request(match)
 
     def action(self, rule: HTTPRoute) -> Action:
         if rule.redirect:
-            return redirect(rule.redirect, self._port)
+            return redirect(rule.redirect, self._entrance.port, self._entrance.scheme)
         if rule.direct_response:
             return respond(rule.direct_response)
         found = forward(rule, self._settings, self._destinations)
@@ -85,7 +90,7 @@ def _until_catch_all(found: Iterator[Route]) -> Iterator[Route]:
 def _all(rules: Iterable[HTTPRoute], place: _Place) -> Iterator[Route]:
     for rule in rules:
         matches = [match for match in rule.match if place.admits(match)]
-        if not rule.match:
+        if not rule.match and place.admits_everything():
             yield _route(rule, None, RouteMatch(), place.action(rule))
         elif matches:
             action = place.action(rule)

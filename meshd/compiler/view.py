@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from meshd.compiler.destinations import destination_hosts
 from meshd.compiler.host import Host
-from meshd.compiler.matches import MESH, is_mesh
+from meshd.compiler.matches import Entrance, is_mesh
 from meshd.compiler.routes import Routes, routes
 from meshd.compiler.upstream import Upstream, upstream
 from meshd.memo import Memo
 from meshd.mesh.client import Client
+from meshd.mesh.gateways import MESH
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.visibility import Scope, destination_of, scope
 from meshd.names import ServiceHost
@@ -58,7 +59,12 @@ class View:
         hosts = self.memo.recall(destination_hosts, virtual_service, self.host.settings.domain_suffix)
         services = (destination_of(self._mesh, host, within) for host in hosts)
         destinations = [self.upstream(service) for service in services if service]
-        return self.memo.recall(routes, virtual_service, self.host, port, *destinations)
+        entrance = self.memo.recall(_from_mesh, self.host, port)
+        return self.memo.recall(routes, virtual_service, self.host, entrance, *destinations)
+
+
+def _from_mesh(host: Host, port: int) -> Entrance:
+    return Entrance(gateways=frozenset({MESH}), client=host.client, port=port)
 
 
 def speaks_http_to_mesh(virtual_service: VirtualService) -> bool:
