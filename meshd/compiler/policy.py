@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from meshd.mesh.rules import MergedRule
-from meshd.resources.destination_rule import PortTrafficPolicy, TrafficPolicy, TunnelSettings
+from meshd.resources.destination_rule import (
+    PortTrafficPolicy,
+    ProxyProtocol,
+    RetryBudget,
+    TrafficPolicy,
+    TunnelSettings,
+)
 from meshd.resources.traffic_policy import (
     ClientTLSSettings,
     ConnectionPoolSettings,
@@ -16,13 +22,19 @@ from meshd.resources.traffic_policy import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The four parts; what is None has the mesh's default. `tunnel` is for connections that go there (D-90)."""
+    """What is None has the mesh's default. `tunnel` is for `tls` and `tcp` routes that lead here, not for the cluster.
+
+    `selected`: the rule picked this host by its labels, which is a condition of `credentialName` (D-77).
+    """
 
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
     tunnel: TunnelSettings | None = None
+    proxy_protocol: ProxyProtocol | None = None
+    retry_budget: RetryBudget | None = None
+    selected: bool = False
 
 
 def effective_policy(rule: MergedRule | None, subset: str, port: int) -> Policy:
@@ -30,29 +42,33 @@ def effective_policy(rule: MergedRule | None, subset: str, port: int) -> Policy:
     if rule is None:
         return Policy()
     base = _level(rule.traffic_policy, port)
-    own = rule.subsets[subset].traffic_policy if subset else None
-    policy = _over(base, own, port) if own else base
-    level = own if subset else rule.traffic_policy  # a tunnel is not inherited, and no port replaces it
-    return replace(policy, tunnel=level.tunnel) if level and level.tunnel else policy
+    own = rule.subsets[subset].traffic_policy if subset else rule.traffic_policy
+    policy = _over(base, own, port) if subset and own else base
+    return replace(policy, tunnel=own.tunnel if own else None, selected=rule.selector is not None)
 
 
 def _level(policy: TrafficPolicy | None, port: int) -> Policy:
     """A block for the port replaces its level whole: what it leaves out has the mesh's default."""
     if policy is None:
         return Policy()
-    return _parts(_for_port(policy, port) or policy)
+    block = _for_port(policy, port)
+    if block:
+        return _four_parts(block)
+    return replace(_four_parts(policy), proxy_protocol=policy.proxy_protocol, retry_budget=policy.retry_budget)
 
 
 def _over(base: Policy, own: TrafficPolicy, port: int) -> Policy:
-    """A subset replaces each part that it sets; its block for the port replaces all four."""
+    """A subset replaces each part that it sets; its block for the port replaces four of them, and sets no other."""
     block = _for_port(own, port)
     if block:
-        return _parts(block)
+        return replace(_four_parts(block), proxy_protocol=base.proxy_protocol, retry_budget=base.retry_budget)
     return Policy(
         load_balancer=own.load_balancer or base.load_balancer,
         connection_pool=own.connection_pool or base.connection_pool,
         outlier_detection=own.outlier_detection or base.outlier_detection,
         tls=own.tls or base.tls,
+        proxy_protocol=own.proxy_protocol or base.proxy_protocol,
+        retry_budget=own.retry_budget or base.retry_budget,
     )
 
 
@@ -60,7 +76,7 @@ def _for_port(policy: TrafficPolicy, port: int) -> PortTrafficPolicy | None:
     return next((block for block in policy.port_level_settings if block.port.number == port), None)
 
 
-def _parts(level: TrafficPolicy | PortTrafficPolicy) -> Policy:
+def _four_parts(level: TrafficPolicy | PortTrafficPolicy) -> Policy:
     return Policy(
         load_balancer=level.load_balancer,
         connection_pool=level.connection_pool,

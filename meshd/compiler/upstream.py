@@ -18,7 +18,7 @@ from meshd.compiler.tls import Origination, upstream_tls
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.rules import MergedRule
 from meshd.mesh.selection import rule_for
-from meshd.names import ClusterName, DnsName, ServiceHost, SubsetName, cluster_name
+from meshd.names import ClusterName, DnsName, ProxyName, ServiceHost, SubsetName, cluster_name
 from meshd.plan import Cluster, ClusterEndpoints, DnsAddress, Secret
 from meshd.problems import Origin
 from meshd.registry.service import Port, Service
@@ -46,7 +46,7 @@ def is_callable(service: Service, *, captured: bool = False) -> bool:
     return captured or service.resolution != "NONE"
 
 
-def upstream(service: Service, host: Host, *rules: MergedRule) -> Upstream:
+def upstream(service: Service, host: Host, proxy: ProxyName, *rules: MergedRule) -> Upstream:
     """`rules`: all whose host covers the service's; which of them is in force here, is found out."""
     rule = _in_force(service, host, rules)
     parts = [_Part(service, rule, port, subset) for port, subset in _parts(service, rule)]

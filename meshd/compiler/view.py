@@ -14,7 +14,7 @@ from meshd.mesh.client import Client
 from meshd.mesh.gateways import MESH
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.visibility import Scope, destination_of, scope
-from meshd.names import ServiceHost
+from meshd.names import ProxyName, ServiceHost
 from meshd.registry.host_table import HostTable
 from meshd.registry.service import Service
 from meshd.resources.sidecar import IstioEgressListener
@@ -24,14 +24,15 @@ from meshd.resources.virtual_service import VirtualService
 class View:
     """Asks for each thing once per pass; what it finds is the same object as in the last pass while its parts are."""
 
-    __slots__ = ("_mesh", "_rules", "_upstreams", "host", "memo")
+    __slots__ = ("_mesh", "_rules", "_upstreams", "host", "memo", "proxy")
 
-    def __init__(self, mesh: Mesh, host: Host, memo: Memo) -> None:
+    def __init__(self, mesh: Mesh, host: Host, memo: Memo, proxy: ProxyName = "sidecar") -> None:
         self._mesh = mesh
         self._rules = HostTable(mesh.destination_rules)
         self._upstreams: dict[int, Upstream] = {}
         self.host = host
         self.memo = memo
+        self.proxy: ProxyName = proxy
 
     @property
     def upstreams(self) -> Iterable[Upstream]:
@@ -51,7 +52,7 @@ class View:
         found = self._upstreams.get(id(service))
         if found is None:
             rules = [rule for _, merged in self._rules.covering(service.host) for rule in merged]
-            found = self.memo.recall(upstream, service, self.host, *rules)
+            found = self.memo.recall(upstream, service, self.host, self.proxy, *rules)
             self._upstreams[id(service)] = found
         return found
 
