@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from meshd.memo import Memo
+from meshd.mesh.delegates import delegated
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.rules import merged_rules
 from meshd.mesh.visibility import hosts_of
 from meshd.names import Namespace, ServiceHost
 from meshd.problems import Problems
+from meshd.registry.groups import registered
 from meshd.registry.precedence import by_age
 from meshd.registry.services import registry
 from meshd.registry.settings import settle
@@ -44,19 +46,21 @@ def assemble(resources: Iterable[Resource], memo: Memo) -> Assembled:
     """
     kinds = _Kinds(resources, memo)
     settings = memo.recall(settle, next(iter(kinds.all(MeshConfig)), None))
-    workloads = kinds.all(WorkloadEntry)
-    built = memo.recall(registry, kinds.all(ServiceEntry), workloads, memo)
+    groups = memo.recall(_groups, kinds.all(WorkloadGroup))
+    joined = memo.recall(registered, kinds.all(WorkloadEntry), groups, memo)
+    built = memo.recall(registry, kinds.all(ServiceEntry), joined.workloads, memo)
+    routed = memo.recall(delegated, kinds.all(VirtualService), settings.domain_suffix, memo)
     mesh = Mesh(
         settings=settings,
         services=built.services,
-        virtual_services=memo.recall(_by_host, kinds.all(VirtualService), settings.domain_suffix, memo),
+        virtual_services=memo.recall(_by_host, routed.virtual_services, settings.domain_suffix, memo),
         destination_rules=memo.recall(merged_rules, kinds.all(DestinationRule), settings.domain_suffix, memo),
         gateways=kinds.all(Gateway),
         sidecars=kinds.all(Sidecar),
-        workloads=memo.recall(workloads_by_host, workloads),
-        workload_groups=memo.recall(_groups, kinds.all(WorkloadGroup)),
+        workloads=memo.recall(workloads_by_host, joined.workloads),
+        workload_groups=groups,
     )
-    return Assembled(mesh=mesh, problems=built.problems)
+    return Assembled(mesh=mesh, problems=(*joined.problems, *built.problems, *routed.problems))
 
 
 class _Kinds:

@@ -9,6 +9,7 @@ from typing import Final
 from meshd.problems import Problem
 
 _MISSED: Final = {
+    "E-VS-DELEGATE-MISSING": "VirtualService",
     "E-VS-DEST-UNKNOWN": "ServiceEntry",
     "E-VS-SUBSET-UNDEFINED": "DestinationRule",
     "W-DR-UNUSED": "ServiceEntry",

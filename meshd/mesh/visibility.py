@@ -12,6 +12,7 @@ from meshd.names import Namespace, ServiceHost
 from meshd.registry.hosts import canonical, complete, is_wildcard, matches, most_specific, subset_of
 from meshd.registry.precedence import exported_to, exports
 from meshd.registry.service import Service
+from meshd.resources.http_match import MESH
 from meshd.resources.sidecar import IstioEgressListener
 from meshd.resources.virtual_service import VirtualService
 
@@ -98,10 +99,14 @@ def scope(mesh: Mesh, client: Client, *egress: IstioEgressListener) -> Scope:
     )
 
 
-def service_for(services: Iterable[Service], client: Client) -> Service | None:
-    """Which of the services of one host the client means: that of its own namespace, else the first (spec 2.3)."""
+def service_for(services: Iterable[Service], client: Client, first: Namespace | None = None) -> Service | None:
+    """Which of the services of one host the client means: that of its own namespace, else the first (spec 2.3).
+
+    `first`: whose service comes before others instead. At a gateway, that of the VirtualService's namespace (4.4).
+    """
+    preferred = client.namespace if first is None else first
     visible = [service for service in services if service.visible_in(client.namespace)]
-    own = (service for service in visible if service.namespace == client.namespace)
+    own = (service for service in visible if service.namespace == preferred)
     return next(own, visible[0] if visible else None)
 
 
@@ -144,10 +149,21 @@ def _sees(
     namespace = Namespace(virtual_service.metadata.namespace)
     if not exported_to(exports(virtual_service.export_to, namespace), client.namespace):
         return False
+    if not is_for_mesh(virtual_service):
+        return False
     if _UNRESTRICTED in wanted:
         return True
     hosts = hosts_of(virtual_service, mesh.settings.domain_suffix)
     return any(each.admits_hosts(namespace, hosts) and not each.excludes(namespace, host) for each in wanted)
+
+
+def is_for_mesh(virtual_service: VirtualService) -> bool:
+    """Whether sidecars have anything to do with it: it names `mesh`, or no gateway at all, or a match names `mesh`."""
+    gateways = virtual_service.gateways
+    if not gateways or MESH in gateways:
+        return True
+    rules = (*virtual_service.http, *virtual_service.tls, *virtual_service.tcp)
+    return any(MESH in match.gateways for rule in rules for match in rule.match)
 
 
 def hosts_of(virtual_service: VirtualService, domain_suffix: str) -> tuple[ServiceHost, ...]:

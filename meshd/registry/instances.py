@@ -19,7 +19,12 @@ Ports = Mapping[int, ServicePort]
 def instances(
     host: ServiceHost, entries: list[ServiceEntry], selected: list[WorkloadEntry], ports: Ports
 ) -> tuple[Instance, ...]:
-    """`ports`: those of the united service. The selected workloads serve the ports of all entries."""
+    """`ports`: those of the united service. The selected workloads serve the ports of all entries.
+
+    DYNAMIC_DNS has none: each request says itself where it goes.
+    """
+    if entries[0].resolution == "DYNAMIC_DNS":
+        return ()
     found = [*_inline(host, entries, ports), *_selected(entries, selected, ports)]
     return tuple(_first_of_each_port(found)) if entries[0].resolution == "DNS_ROUND_ROBIN" else tuple(found)
 
@@ -48,19 +53,24 @@ def _inline(host: ServiceHost, entries: list[ServiceEntry], ports: Ports) -> Ite
 
 
 def _is_its_own_endpoint(entry: ServiceEntry) -> bool:
-    return entry.resolution in {"DNS", "DNS_ROUND_ROBIN"} and not entry.endpoints and entry.workload_selector is None
+    return entry.looks_up_names and not entry.endpoints and entry.workload_selector is None
 
 
 def _selected(entries: list[ServiceEntry], selected: list[WorkloadEntry], ports: Ports) -> Iterator[Instance]:
     serves = _serves(entries, ports)
     for workload in selected:
         if not _unfit(entries[0], workload.workload.address):
-            yield _instance(workload.workload, labels_of(workload), serves)
+            name = f"{workload.metadata.namespace}/{workload.metadata.name}"
+            yield replace(_instance(workload.workload, labels_of(workload), serves), workload=name)
 
 
 def _unfit(entry: ServiceEntry, address: str) -> str:
+    if entry.resolution == "DYNAMIC_DNS":
+        return "with resolution DYNAMIC_DNS each request says itself where it goes"
+    if not address:  # behind the gateway of its network (W-1)
+        return "without an address there is nothing to look up" if entry.looks_up_names else ""
     if address.startswith("unix://"):
-        if entry.resolution in {"DNS", "DNS_ROUND_ROBIN"}:
+        if entry.looks_up_names:
             return "a unix address needs resolution STATIC"
         return "" if len(entry.ports) == 1 else "a unix address serves exactly one port"
     if entry.resolution in {"NONE", "STATIC"} and not is_ip(address):
@@ -80,6 +90,8 @@ def _instance(workload: Workload, labels: Mapping[str, str], serves: frozenset[i
         labels=labels,
         locality=locality_of(workload, labels),
         weight=workload.weight or 1,
+        network=workload.network or "",
+        service_account=workload.service_account or "",
         origin=workload.origin,
     )
 

@@ -9,7 +9,7 @@ from meshd.names import HostName, Locality
 from meshd.resources.workload_entry import Workload, WorkloadEntry
 
 HOST_ANNOTATION: Final = "meshd.io/host"
-_LOCALITY_LABEL: Final = "istio-locality"
+LOCALITY_LABEL: Final = "istio-locality"
 
 
 def host_of(entry: WorkloadEntry) -> HostName:
@@ -43,7 +43,7 @@ def labels_of(entry: WorkloadEntry) -> Mapping[str, str]:
 
 def locality_of(workload: Workload, labels: Mapping[str, str]) -> Locality:
     """W-5: the field, else the label, whose `.` stand for `/`."""
-    text = workload.locality or labels.get(_LOCALITY_LABEL, "").replace(".", "/")
+    text = workload.locality or labels.get(LOCALITY_LABEL, "").replace(".", "/")
     region, _, rest = text.partition("/")
     zone, _, subzone = rest.partition("/")
     return Locality(region=region, zone=zone, subzone=subzone)

@@ -1,10 +1,14 @@
-"""Two VirtualServices that one client sees and that name the same host: one and only one may have it (V-8)."""
+"""Two VirtualServices that one sidecar sees and that name the same host: one and only one may have it (V-8).
+
+At a gateway they are merged instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from meshd.mesh.survey import Survey
+from meshd.mesh.visibility import is_for_mesh
 from meshd.names import Namespace, ServiceHost
 from meshd.problems import Problem
 from meshd.registry.precedence import exports
@@ -14,10 +18,10 @@ from meshd.resources.virtual_service import VirtualService
 def duplicate_hosts(survey: Survey) -> Iterator[Problem]:
     for host, sharing in survey.mesh.virtual_services.items():
         if len(sharing) > 1:
-            yield from _overlaps(host, sharing)
+            yield from _overlaps(host, filter(is_for_mesh, sharing))
 
 
-def _overlaps(host: ServiceHost, sharing: tuple[VirtualService, ...]) -> Iterator[Problem]:
+def _overlaps(host: ServiceHost, sharing: Iterable[VirtualService]) -> Iterator[Problem]:
     seen_in: dict[str, VirtualService] = {}
     for virtual_service in sharing:
         seen = exports(virtual_service.export_to, Namespace(virtual_service.metadata.namespace))
