@@ -1,15 +1,20 @@
-"""Plan endpoints and looked-up addresses -> one ClusterLoadAssignment per cluster: the only place where they meet."""
+"""Plan endpoints and looked-up addresses -> one ClusterLoadAssignment per cluster: the only place where they meet.
+
+With them comes what else is known only now: which workloads of this host their probes found unhealthy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.core.v3.address_pb2 import Address
+from envoy.config.core.v3.health_check_pb2 import HealthStatus
 from envoy.config.endpoint.v3 import endpoint_components_pb2 as endpoint
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from google.protobuf.struct_pb2 import Struct, Value
 
 from meshd.envoy.addresses import pipe_address, socket_address
 from meshd.envoy.resource import ENDPOINTS, EnvoyResource
@@ -18,7 +23,15 @@ from meshd.envoy.wire import resource, serialised
 from meshd.memo import Memo
 from meshd.names import DnsName, Locality
 from meshd.plan import Address as PlanAddress
-from meshd.plan import ClusterEndpoints, DnsAddress, IpAddress, ProxyPlan, UnixAddress
+from meshd.plan import ClusterEndpoints, DnsAddress, IpAddress, LocalityWeight, ProxyPlan, UnixAddress
+
+_MOST_WEIGHT: Final = 4_294_967_295
+"""Envoy refuses localities of one priority that weigh more together."""
+
+MESH_TLS: Final = Struct(fields={"tlsMode": Value(string_value="istio")})
+"""What the endpoint of a cluster says of itself where it speaks the mesh's TLS, and the cluster asks for."""
+
+_SOCKET_MATCH: Final = "envoy.transport_socket_match"
 
 
 class _Place(NamedTuple):
@@ -29,46 +42,94 @@ class _Place(NamedTuple):
     address: str
     port: int
     weight: int
+    speaks_mesh_tls: bool
+    unhealthy: bool
 
 
-def assignments(plan: ProxyPlan, addresses: Mapping[DnsName, tuple[str, ...]], memo: Memo) -> tuple[EnvoyResource, ...]:
-    """A name without an answer has no endpoints. An assignment is rendered again only if its own answers changed.
+class _Uses(NamedTuple):
+    """What the assignment of a cluster depends on: the names of its DNS endpoints, in order, and local workloads."""
+
+    names: tuple[DnsName, ...]
+    workloads: frozenset[str]
+
+
+def assignments(
+    plan: ProxyPlan,
+    addresses: Mapping[DnsName, tuple[str, ...]],
+    memo: Memo,
+    unhealthy: frozenset[str] = frozenset(),
+) -> tuple[EnvoyResource, ...]:
+    """A name without an answer has no endpoints. An assignment is rendered again only if what it depends on changed.
 
     DNS changes make passes of their own, without `render`: give them a memory of their own, or the turn of the one
     forgets what the other remembered.
     """
-    names = memo.recall(_names, plan.endpoints)
     # The memory goes by identity, and only strings by value: the resolver hands out equal tuples, not the same.
     answers = {name: " ".join(found) for name, found in addresses.items()}
     return tuple(
-        memo.recall(_assignment, each, *[answers.get(name, "") for name in its_names])
-        for each, its_names in zip(plan.endpoints, names, strict=True)
+        memo.recall(_assignment, each, _among(uses, unhealthy), *[answers.get(name, "") for name in uses.names])
+        for each, uses in zip(plan.endpoints, memo.recall(_all_uses, plan.endpoints), strict=True)
     )
 
 
-def _names(endpoints: tuple[ClusterEndpoints, ...]) -> tuple[tuple[DnsName, ...], ...]:
-    """For each cluster the names of its DNS endpoints, in order."""
+def affected(
+    plan: ProxyPlan,
+    names: Collection[str],
+    addresses: Mapping[DnsName, tuple[str, ...]],
+    memo: Memo,
+    unhealthy: frozenset[str] = frozenset(),
+) -> tuple[EnvoyResource, ...]:
+    """Those assignments that depend on any of `names`, of DNS or of workloads of this host, as they are now.
+
+    It costs nothing for the clusters that do not, however many there are. Of the memory it takes the index only.
+    """
+    users = memo.recall(_users, plan.endpoints)
+    chosen = [plan.endpoints[position] for position in sorted({p for name in names for p in users.get(name, ())})]
     return tuple(
-        tuple(each.address.name for each in cluster.endpoints if isinstance(each.address, DnsAddress))
-        for cluster in endpoints
+        _assignment(each, _among(uses, unhealthy), *[" ".join(addresses.get(name, ())) for name in uses.names])
+        for each, uses in zip(chosen, _all_uses(tuple(chosen)), strict=True)
     )
 
 
-def _assignment(endpoints: ClusterEndpoints, *answers: str) -> EnvoyResource:
+def _all_uses(endpoints: tuple[ClusterEndpoints, ...]) -> tuple[_Uses, ...]:
+    return tuple(_uses(cluster) for cluster in endpoints)
+
+
+def _uses(cluster: ClusterEndpoints) -> _Uses:
+    names = tuple(each.address.name for each in cluster.endpoints if isinstance(each.address, DnsAddress))
+    return _Uses(names, frozenset(each.workload for each in cluster.endpoints if each.workload))
+
+
+def _users(endpoints: tuple[ClusterEndpoints, ...]) -> Mapping[str, Sequence[int]]:
+    """Where each name and each workload occurs. The latter has a `/` in it, the former never."""
+    users: dict[str, list[int]] = {}
+    for position, uses in enumerate(_all_uses(endpoints)):
+        for name in {*uses.names, *uses.workloads}:
+            users.setdefault(name, []).append(position)
+    return users
+
+
+def _among(uses: _Uses, unhealthy: frozenset[str]) -> str:
+    return " ".join(sorted(unhealthy & uses.workloads))
+
+
+def _assignment(endpoints: ClusterEndpoints, unhealthy: str, *answers: str) -> EnvoyResource:
     """`answers` belong to the DNS endpoints, in order: addresses with a space between."""
-    places = _distinct(sorted(_places(endpoints, iter(answers))))
-    groups = groupby(places, key=lambda place: (place.priority, place.locality))
+    places = list(_distinct(sorted(_places(endpoints, frozenset(unhealthy.split()), iter(answers)))))
     message = ClusterLoadAssignment(
-        cluster_name=endpoints.cluster,
-        endpoints=[_locality_endpoints(priority, locality, list(group)) for (priority, locality), group in groups],
+        cluster_name=endpoints.cluster, endpoints=list(_localities(_bearable(places), endpoints.locality_weights))
     )
     return resource(ENDPOINTS, endpoints.cluster, serialised(message), endpoints.origin)
 
 
-def _places(endpoints: ClusterEndpoints, answers: Iterator[str]) -> Iterator[_Place]:
+def _places(endpoints: ClusterEndpoints, unhealthy: frozenset[str], answers: Iterator[str]) -> Iterator[_Place]:
     for each in endpoints.endpoints:
-        for address in _found(each.address, answers):
-            yield _Place(each.priority, each.locality, address, each.port, each.weight)
+        is_unhealthy = each.workload in unhealthy
+        found = _found(each.address, answers)  # even of one that is left out: the answers come in order
+        for address in () if is_unhealthy and endpoints.drops_unhealthy else found:
+            yield _Place(
+                each.priority, each.locality, address, each.port, each.weight, each.speaks_mesh_tls, is_unhealthy
+            )
 
 
 def _found(address: PlanAddress, answers: Iterator[str]) -> Sequence[str]:
@@ -93,18 +154,38 @@ def _distinct(places: list[_Place]) -> Iterator[_Place]:
             yield place
 
 
-def _locality_endpoints(priority: int, locality: Locality, places: list[_Place]) -> endpoint.LocalityLbEndpoints:
+def _bearable(places: list[_Place]) -> list[_Place]:
+    """The same, or where they are too heavy for Envoy, in proportion and lighter."""
+    total = sum(place.weight for place in places)
+    if total <= _MOST_WEIGHT:
+        return places
+    room = _MOST_WEIGHT - len(places)  # nobody weighs less than 1
+    return [place._replace(weight=max(1, place.weight * room // total)) for place in places]
+
+
+def _localities(places: list[_Place], weights: tuple[LocalityWeight, ...]) -> Iterator[endpoint.LocalityLbEndpoints]:
+    given = {(each.priority, each.locality): each.weight for each in weights}
+    for group, members in groupby(places, key=lambda place: (place.priority, place.locality)):
+        yield _locality_endpoints(*group, list(members), given.get(group))
+
+
+def _locality_endpoints(
+    priority: int, locality: Locality, places: list[_Place], weight: int | None
+) -> endpoint.LocalityLbEndpoints:
     return endpoint.LocalityLbEndpoints(
         locality=base_pb2.Locality(region=locality.region, zone=locality.zone, sub_zone=locality.subzone),
         lb_endpoints=[_lb_endpoint(place) for place in places],
-        load_balancing_weight=uint32(sum(place.weight for place in places)),
+        load_balancing_weight=uint32(sum(place.weight for place in places) if weight is None else weight),
         priority=priority,
     )
 
 
 def _lb_endpoint(place: _Place) -> endpoint.LbEndpoint:
     return endpoint.LbEndpoint(
-        endpoint=endpoint.Endpoint(address=_envoy_address(place)), load_balancing_weight=uint32(place.weight)
+        endpoint=endpoint.Endpoint(address=_envoy_address(place)),
+        health_status=HealthStatus.UNHEALTHY if place.unhealthy else HealthStatus.UNKNOWN,
+        load_balancing_weight=uint32(place.weight),
+        metadata=base_pb2.Metadata(filter_metadata={_SOCKET_MATCH: MESH_TLS}) if place.speaks_mesh_tls else None,
     )
 
 
