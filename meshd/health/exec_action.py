@@ -1,0 +1,40 @@
+"""`exec`: a command that the mesh names, run on this host (W-15). Whether that is allowed, is decided elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from typing import Final
+
+from meshd.health.result import HEALTHY, Result, unhealthy
+from meshd.plan import ExecProbe
+
+_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+"""Nothing of meshd's own: neither its tokens nor the socket by which it speaks to systemd."""
+
+
+async def run_command(action: ExecProbe) -> Result:
+    """Cancelled, for being too late say, it ends the command and all that the command started."""
+    process = await asyncio.create_subprocess_exec(
+        *action.command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=_ENVIRONMENT,
+        cwd="/",
+        start_new_session=True,
+    )
+    try:
+        status = await process.wait()
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise
+    return HEALTHY if status == 0 else unhealthy(_words(status))
+
+
+def _words(status: int) -> str:
+    return f"ended by signal {-status}" if status < 0 else f"exit status {status}"
