@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Self
 
 from meshd.problems import NOWHERE, Origin, Problem
 
@@ -34,6 +34,13 @@ class Message:
         """What is wrong that no annotation can say. `decode.py` asks each message whose fields are all well."""
         return iter(())
 
+    def settled(self) -> Self:
+        """The same in the words of today: what old spellings say has moved to the fields of now (spec section 12).
+
+        The decoder hands this one on, after `check` has seen what was written; nobody else knows the old spellings.
+        """
+        return self
+
 
 class NotYet:
     """Marks a field of the API that this version reads but does not act on: giving it is `E-UNSUPPORTED`."""
@@ -51,6 +58,13 @@ class Refused:
     """Marks single values of a `Literal` that this version does not act on: giving one is `E-UNSUPPORTED`."""
 
     values: tuple[str, ...]
+
+
+class EmptyIsAbsent:
+    """Marks a text that is as good as absent when it is empty: protobuf, and so Istio, knows no difference."""
+
+    def __repr__(self) -> str:
+        return "EmptyIsAbsent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +151,12 @@ DurationOrZero = Annotated[timedelta, zero_or_milliseconds]
 # --- names ----------------------------------------------------------------------------------------------------
 
 _LABEL: Final = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?")
+_WILDCARD_LABEL: Final = re.compile(r"\*|(\*-?)?[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _LOWER_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_QUALIFIED: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_QUALIFIED: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_HTTP_1_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +185,19 @@ def namespace_label(value: object) -> str:
 def object_name(value: object) -> str:
     """DNS-1123 subdomain of at most 253 characters (spec 3.6)."""
     text = str(value)
-    if len(text) <= 253 and all(_LOWER_LABEL.fullmatch(part) for part in text.split(".")):
+    if len(text) <= 253 and _SUBDOMAIN.fullmatch(text):
         return ""
-    return f"{text!r} is not a DNS-1123 subdomain (lower case letters, digits, '-' and '.')"
+    return f"{text!r} is not a DNS-1123 subdomain (lower case letters, digits, '-' and '.', at most 253)"
 
 
 def header_token(value: object) -> str:
     """An RFC 9110 token."""
     return "" if _TOKEN.fullmatch(str(value)) else f"{value!r} is not a header name"
+
+
+def probe_header(value: object) -> str:
+    """What Kubernetes allows as a header of a probe (spec W-13)."""
+    return "" if _HTTP_1_NAME.fullmatch(str(value)) else f"{value!r} is not a header name (letters, digits and '-')"
 
 
 def is_ip(text: str) -> bool:
@@ -187,17 +209,21 @@ def is_ip(text: str) -> bool:
 
 
 def ip_or_cidr(value: object) -> str:
+    """The length of a prefix is a number: Python would also take the mask `255.0.0.0`, which no proxy does."""
+    address, slash, length = str(value).partition("/")
     try:
-        ipaddress.ip_network(str(value), strict=False)
+        network = ipaddress.ip_network(str(value), strict=False)
     except ValueError:
+        network = None
+    if network is None or "%" in address or (slash and length != str(network.prefixlen)):
         return f"{value!r} is neither an IP address nor a CIDR"
     return ""
 
 
 def fqdn(value: object) -> str:
     """A host name without wildcard (spec 3.1)."""
-    text = str(value).removesuffix(".")
-    labels = text.split(".")
+    text = str(value)
+    labels = text.removesuffix(".").split(".")
     if len(text) > 255 or not all(_LABEL.fullmatch(label) for label in labels):
         return f"{value!r} is not a host name"
     if labels[-1].isdigit():
@@ -206,17 +232,24 @@ def fqdn(value: object) -> str:
 
 
 def wildcard_host(value: object) -> str:
-    """A host name whose first label may be `*` or start with it; `*` alone is one too (spec 3.1)."""
+    """A host name whose first label may be `*` or start with `*` or `*-`; `*` alone is one too (spec 3.1)."""
     text = str(value)
-    if text == "*" or not text.startswith("*"):
-        return "" if text == "*" else fqdn(text)
-    rest = text[1:].removeprefix("-").removeprefix(".")
-    return fqdn(rest) and f"{value!r} is not a host name or wildcard" if rest else f"{value!r} is not a host name"
+    if not text.startswith("*"):
+        return fqdn(text)
+    first, dot, rest = text.partition(".")
+    if len(text) > 255 or len(first) > 63 or not _WILDCARD_LABEL.fullmatch(first) or (dot and fqdn(rest)):
+        return f"{value!r} is not a host name or wildcard"
+    return ""
+
+
+def virtual_host(value: object) -> str:
+    """A host name, wildcard, IP address or CIDR, as the hosts of a VirtualService are (spec V-1)."""
+    return wildcard_host(value) if ip_or_cidr(value) else ""
 
 
 def host_or_ip(value: object) -> str:
-    """A host name, wildcard or IP address, as the hosts of a VirtualService are (spec V-1)."""
-    return "" if is_ip(str(value)) else wildcard_host(value)
+    """A host name without wildcard, or an IP address (spec D-90)."""
+    return "" if is_ip(str(value)) else fqdn(value)
 
 
 def service_host(value: object) -> str:
@@ -230,9 +263,9 @@ def export_target(value: object) -> str:
 
 
 def label_key(value: object) -> str:
-    """A Kubernetes qualified name (spec 3.4)."""
+    """A Kubernetes qualified name: a prefix of at most 253 characters, a name of at most 63 (spec 3.4)."""
     prefix, slash, name = str(value).rpartition("/")
-    if not _QUALIFIED.fullmatch(name) or (slash and object_name(prefix)):
+    if len(name) > 63 or not _QUALIFIED.fullmatch(name) or (slash and object_name(prefix)):
         return f"{value!r} is not a label key"
     return ""
 
@@ -242,3 +275,45 @@ def label_value(value: object) -> str:
 
 
 LabelMap = Mapping[Annotated[str, label_key], Annotated[str, label_value]]
+
+
+# --- files and sockets ----------------------------------------------------------------------------------------
+
+UNIX: Final = "unix://"
+_LONGEST_PATH: Final = 107  # sockaddr_un holds 108 bytes, the last of them 0
+
+
+def socket_path(text: str) -> str:
+    """What is wrong with what follows `unix://`: an absolute path, or `@` and the name of an abstract socket."""
+    size = len(text.encode())
+    if size > _LONGEST_PATH:
+        return f"the path of a socket has at most {_LONGEST_PATH} bytes, not {size}"
+    if text.startswith("@"):
+        return "" if size > 1 else "the name of the abstract socket is missing"
+    return "" if text.startswith("/") and not text.endswith("/") else f"{text!r} is not the absolute path of a socket"
+
+
+def ip_address(value: object) -> str:
+    return "" if is_ip(str(value)) else f"{value!r} is not an IP address"
+
+
+def bind_address(value: object) -> str:
+    """An IP address, `unix:///absolute/path` or `unix://@name` (spec G-3.6, SC-11)."""
+    text = str(value)
+    if text.startswith(UNIX):
+        return socket_path(text.removeprefix(UNIX))
+    return "" if is_ip(text) else f"{value!r} is neither an IP address nor {UNIX}..."
+
+
+def absolute_path(value: object) -> str:
+    return "" if str(value).startswith("/") else f"{value!r} is not an absolute path"
+
+
+def credential_name(value: object) -> str:
+    """A directory below `secretRoot`, and never one beside it (spec G-4.6)."""
+    text = str(value)
+    scheme, found, _ = text.partition("://")
+    if found:
+        return f"secrets are files below `secretRoot` here; there is no {scheme}://"
+    parts = text.split("/")
+    return f"{value!r} is not a name or a path below `secretRoot`" if {"", ".", ".."} & set(parts) else ""

@@ -27,8 +27,9 @@ class ResourceId:
 class Origin:
     """A place in a file of the mesh: 1-based line and column, and the path of the field that stands there.
 
-    An origin of a mapping also knows where each of its given fields stands, so that a problem can point
-    at the value that is wrong rather than at the object around it.
+    An origin of a mapping also knows where each of its given fields stands (`host`), and the entries of those that
+    are lists or maps of values (`hosts[1]`, `labels.app`), so that a problem can point at the value that is wrong
+    rather than at the object around it.
     """
 
     file: str
@@ -41,15 +42,18 @@ class Origin:
     def at(self, field: str) -> Origin:
         """The place of the value of `field` (as YAML spells it); this place when it is absent."""
         path = f"{self.path}.{field}" if self.path else field
-        for name, line, column in self.fields:
-            if name == field:
-                return Origin(self.file, line, column, path, self.resource)
-        return Origin(self.file, self.line, self.column, path, self.resource)
+        within = tuple(each for each in self.fields if each[0].startswith((f"{field}[", f"{field}.")))
+        return self._place(field, path, tuple((name[len(field) :], line, column) for name, line, column in within))
 
     def item(self, index: int | str) -> Origin:
-        """The place of an entry of the list or map at this place, which is as near as is known."""
+        """The place of an entry of the list or map at this place, or as near as is known."""
         step = f"[{index}]" if isinstance(index, int) else f".{index}"
-        return Origin(self.file, self.line, self.column, self.path + step, self.resource)
+        return self._place(step, self.path + step, ())
+
+    def _place(self, name: str, path: str, fields: tuple[tuple[str, int, int], ...]) -> Origin:
+        found = ((line, column) for known, line, column in self.fields if known == name)
+        line, column = next(found, (self.line, self.column))
+        return Origin(self.file, line, column, path, self.resource, fields)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,21 +13,27 @@ from meshd.decode.report import WRONG, Report
 from meshd.decode.scalars import Decoder, alternatives, describe
 from meshd.documents import Node, Scalar
 from meshd.documents.nodes import is_null
-from meshd.fields import Also, Message
+from meshd.fields import Also, EmptyIsAbsent, Message
 from meshd.problems import Origin
 
 Values = dict[str, object]
+Place = tuple[str, int, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`name` is what YAML calls it, `perTryTimeout`; `attribute` is what Python does."""
+    """`name` is what YAML calls it, `perTryTimeout`; `attribute` is what Python does.
+
+    `holds_values`: it is a list or map of what has no place of its own, so that this message keeps their places.
+    """
 
     attribute: str
     name: str
     decode: Decoder
     required: bool
     old_names: frozenset[str]
+    empty_is_absent: bool
+    holds_values: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +54,19 @@ class MessageDecoder:
         self._kind = kind
         self._without = without
         self._decoder = decoder
-        self._check = getattr(kind, "check", None)
+        self._check = _own(kind, "check")
+        self._settled = _own(kind, "settled")
 
     def __call__(self, node: Node, path: str, report: Report) -> object:
         values = self.read(node, path, report)
         return WRONG if values is None else self.make(values, report)
 
     def make(self, values: Values, report: Report) -> Message:
-        """The message; what it finds wrong with itself goes into the report."""
+        """The message in today's words; what it finds wrong with itself, as written, goes into the report."""
         message = self._kind(**values)  # type: ignore[arg-type]
         if self._check is not None:
             report.collect(self._check(message))
-        return message
+        return message if self._settled is None else self._settled(message)
 
     def read(self, node: Node, path: str, report: Report) -> Values | None:
         """The attributes that are given, and the origin; None when anything is wrong."""
@@ -68,7 +75,7 @@ class MessageDecoder:
             return None
         step = f"{path}." if path else ""
         values: Values = {}
-        places: list[tuple[str, int, int]] = []
+        places: list[Place] = []
         right = True
         for key, child in node.entries:
             field = self._by_key.get(key.text)
@@ -76,11 +83,13 @@ class MessageDecoder:
                 field = self._unusual(key, field, step, values, report)
             if field is None:
                 right = False
-            elif not is_null(child):  # null is absent, as in Kubernetes
+            elif not (is_null(child) or (field.empty_is_absent and _is_empty(child))):  # null: as in Kubernetes
                 value = field.decode(child, step + field.name, report)
                 right = right and value is not WRONG
                 values[field.attribute] = value
                 places.append((field.name, child.line, child.column))
+                if field.holds_values:
+                    places.extend(_places_within(field.name, child))
         origin = report.origin(node, path, tuple(places))
         right = self._is_complete(values, origin, report) and right
         values["origin"] = origin
@@ -129,6 +138,8 @@ class MessageDecoder:
                 decode=self._decoder(hints[field.name]),
                 required=field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
                 old_names=frozenset(_old_names(hints[field.name])),
+                empty_is_absent=any(isinstance(extra, EmptyIsAbsent) for extra in extras(hints[field.name])),
+                holds_values=_holds_values(hints[field.name]),
             )
             for field in dataclasses.fields(self._kind)
             if field.name not in self._without
@@ -148,6 +159,11 @@ class MessageDecoder:
         return tuple(Group(names={a: camel_case(a) for a in group}, needed=needed) for group, needed in groups)
 
 
+def _own(kind: type[Message], method: str) -> Callable[[Message], Any] | None:
+    """None for what a kind has from `Message`, which does nothing: most messages of a mesh are of such kinds."""
+    return None if getattr(kind, method, None) is getattr(Message, method) else getattr(kind, method, None)
+
+
 def _fits(group: Group, values: Values, origin: Origin, report: Report) -> bool:
     # In the order of the file. An empty list is as good as none: that is how protobuf reads it.
     given = [name for attribute in values if values[attribute] != () and (name := group.names.get(attribute))]
@@ -161,12 +177,41 @@ def _fits(group: Group, values: Values, origin: Origin, report: Report) -> bool:
     return True
 
 
-def _old_names(annotation: object) -> list[str]:
+def _is_empty(node: Node) -> bool:
+    return type(node) is Scalar and not node.text
+
+
+def _places_within(name: str, node: Node) -> Iterator[Place]:
+    """As `Origin.item` looks for them: `hosts[1]`, `labels.app`."""
+    if type(node) is documents.Sequence:
+        for index, item in enumerate(node.items):
+            yield f"{name}[{index}]", item.line, item.column
+    elif type(node) is documents.Mapping:
+        for key, _ in node.entries:
+            yield f"{name}.{key.text}", key.line, key.column
+
+
+def _holds_values(annotation: Any) -> bool:  # noqa: ANN401
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is tuple or origin is Mapping:
+        return not any(isinstance(part, type) and issubclass(part, Message) for part in arguments)
+    return any(_holds_values(part) for part in arguments)
+
+
+def extras(annotation: object) -> Iterator[object]:
+    """What stands beside the type in every `Annotated` of an annotation, but not in those of its items."""
+    yield from getattr(annotation, "__metadata__", ())
+    if typing.get_origin(annotation) not in {tuple, Mapping}:
+        for part in typing.get_args(annotation):
+            yield from extras(part)
+
+
+def _old_names(annotation: object) -> Iterator[str]:
     """Every `Also` in the annotation, in lowerCamelCase and in snake_case."""
-    extras = getattr(annotation, "__metadata__", ())
-    names = [name for extra in extras if isinstance(extra, Also) for name in extra.names]
-    within = [name for part in typing.get_args(annotation) for name in _old_names(part)]
-    return [*names, *(_snake_case(name) for name in names), *within]
+    for extra in extras(annotation):
+        if isinstance(extra, Also):
+            yield from extra.names
+            yield from (_snake_case(name) for name in extra.names)
 
 
 def camel_case(attribute: str) -> str:

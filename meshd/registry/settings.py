@@ -8,7 +8,15 @@ from datetime import timedelta
 
 from meshd.problems import NOWHERE, Origin
 from meshd.resources.destination import Destination
-from meshd.resources.mesh_config import EgressGateway, Features, IngressGateway, MeshConfig, Network
+from meshd.resources.mesh_config import (
+    PROXY_INBOUND_PORT,
+    PROXY_LISTEN_PORT,
+    EgressGateway,
+    Features,
+    IngressGateway,
+    MeshConfig,
+    Network,
+)
 from meshd.resources.mesh_config import Identity as IdentityFiles
 from meshd.resources.virtual_service import HTTPRetry
 
@@ -41,8 +49,8 @@ class MeshSettings:
     trust_domain: str = "cluster.local"
     allow_any: bool = False
     egress_proxy: Destination | None = None
-    proxy_listen_port: int = 15001
-    proxy_inbound_port: int = 15006
+    proxy_listen_port: int = PROXY_LISTEN_PORT
+    proxy_inbound_port: int = PROXY_INBOUND_PORT
     secret_root: str = "/etc/meshd/secrets"  # noqa: S105 (a directory)
     identity: Identity = field(default_factory=Identity)
     has_identity: bool = False
@@ -72,7 +80,7 @@ def _settled(config: MeshConfig) -> MeshSettings:
         http_proxy_port=config.http_proxy_port,
         system_ca_file=config.system_ca_file or DEFAULTS.system_ca_file,
         locality_lb=config.locality_lb.enabled if config.locality_lb else DEFAULTS.locality_lb,
-        trust_domain=config.trust_domain or DEFAULTS.trust_domain,
+        trust_domain=(config.trust_domain or DEFAULTS.trust_domain).removesuffix("."),
         allow_any=policy is not None and policy.mode == "ALLOW_ANY",
         egress_proxy=policy.egress_proxy if policy else None,
         proxy_listen_port=config.proxy_listen_port or DEFAULTS.proxy_listen_port,
@@ -102,7 +110,9 @@ def _identity(given: IdentityFiles | None) -> Identity:
 
 
 def _egress_gateway_host(given: EgressGateway | None, suffix: str) -> str:
-    return given.host.lower() if given and given.host else f"istio-egressgateway.istio-system.{suffix}"
+    if given and given.host:
+        return given.host.lower().removesuffix(".")
+    return f"istio-egressgateway.istio-system.{suffix}"
 
 
 def _selector(given: EgressGateway | IngressGateway | None, default: Mapping[str, str]) -> Mapping[str, str]:

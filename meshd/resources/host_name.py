@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshd.fields import fqdn
 from meshd.problems import Origin, Problem
 from meshd.resources.finding import invalid
 
@@ -15,6 +16,16 @@ def is_wildcard(host: str) -> bool:
 def is_partial_wildcard(host: str) -> bool:
     """`*foo.com` or `*-foo.com`: neither a whole label nor everything."""
     return is_wildcard(host) and host != "*" and not host.startswith("*.")
+
+
+def full_name_or_wildcard(name: str) -> str:
+    """What is wrong with a host of a Gateway or Sidecar: a FQDN, `*.` and a domain, or `*` (spec 3.1, G-3.7, SC-13)."""
+    if name == "*":
+        return ""
+    domain = name.removeprefix("*.")
+    if fqdn(domain):
+        return f"{name!r} is not a host name, '*.' and a domain, or '*'"
+    return "" if "." in name else f"{name!r} is a short name; write it in full"
 
 
 def subset_of(host: str, cover: str) -> bool:

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from itertools import combinations
+from typing import Annotated, ClassVar, Final
 
-from meshd.fields import Count, Duration, LabelMap, Message, Port, fqdn, is_ip, namespace_label
+from meshd.fields import (
+    Count,
+    Duration,
+    LabelMap,
+    Later,
+    Message,
+    Port,
+    absolute_path,
+    fqdn,
+    ip_address,
+    namespace_label,
+)
+from meshd.problems import Problem
+from meshd.resources.finding import invalid
 from meshd.resources.resource import Resource
 from meshd.resources.sidecar import OutboundTrafficPolicy
 from meshd.resources.virtual_service import HTTPRetry
 
-
-def ip_address(value: object) -> str:
-    return "" if is_ip(str(value)) else f"{value!r} is not an IP address"
-
-
-def absolute_path(value: object) -> str:
-    return "" if str(value).startswith("/") else f"{value!r} is not an absolute path"
+PROXY_LISTEN_PORT: Final = 15001
+PROXY_INBOUND_PORT: Final = 15006
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalityLb(Message):
+    """Whether calls prefer endpoints that are near, where a DestinationRule does not say otherwise."""
+
     enabled: bool = True
 
 
@@ -36,12 +47,16 @@ class Identity(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressGateway(Message):
+    """The service of the egress gateways, and the labels of the workloads that are such."""
+
     host: Annotated[str, fqdn] | None = None
     selector: LabelMap = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressGateway(Message):
+    """The labels of the workloads that are ingress gateways."""
+
     selector: LabelMap = field(default_factory=dict)
 
 
@@ -51,13 +66,19 @@ class NetworkGateway(Message):
 
     address: Annotated[str, ip_address]
     port: Port = 15443
+    registry_service_name: Later = None
+    locality: Later = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network(Message):
-    """What Istio's MeshNetworks say: how workloads of another network are reached (spec W-4)."""
+    """What Istio's MeshNetworks say: how workloads of another network are reached (spec W-4).
+
+    Which network an endpoint is in, its WorkloadEntry says; it is not told from its address.
+    """
 
     gateways: Annotated[tuple[NetworkGateway, ...], Count(1)]
+    endpoints: Later = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,5 +115,16 @@ class MeshConfig(Resource):
     egress_gateway: EgressGateway | None = None
     ingress_gateway: IngressGateway | None = None
     auto_mtls: bool | None = None
-    networks: Mapping[str, Network] = field(default_factory=dict)
+    networks: Mapping[Annotated[str, Count(1)], Network] = field(default_factory=dict)
     features: Features | None = None
+
+    def check(self) -> Iterator[Problem]:
+        """The proxy's own ports: two listeners on one would keep each other out."""
+        ports = {
+            "proxyListenPort": self.proxy_listen_port or PROXY_LISTEN_PORT,
+            "proxyInboundPort": self.proxy_inbound_port or PROXY_INBOUND_PORT,
+            "httpProxyPort": self.http_proxy_port,
+        }
+        for (one, port), (other, its) in combinations(ports.items(), 2):
+            if port == its:
+                yield invalid(self.origin.at(other), f"{its} is {one} too", "give each its own port")

@@ -17,6 +17,9 @@ _FAMILIES: Final[dict[Protocol, Family]] = {
     "TLS": "tls",
     "UDP": "udp",
 }
+LEGACY_PROTOCOLS: Final[dict[str, Protocol]] = {"TCP-TLS": "TLS"}
+"""Names of 2018, read with `W-LEGACY` in a Gateway (spec section 12)."""
+
 # The longest first, for `grpc-web-api` starts with `grpc-` too.
 _BY_LENGTH: Final = sorted(PROTOCOLS.values(), key=len, reverse=True)
 
@@ -33,4 +36,5 @@ def named_protocol(port_name: str) -> Protocol | None:
 
 def port_protocol(protocol: str, port_name: str) -> Protocol:
     """The protocol given, else the one the name says, else TCP. An unknown text was refused by `check`."""
-    return PROTOCOLS.get(protocol.upper()) or named_protocol(port_name) or "TCP"
+    given = protocol.upper()
+    return PROTOCOLS.get(given) or LEGACY_PROTOCOLS.get(given) or named_protocol(port_name) or "TCP"

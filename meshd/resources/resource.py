@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final
 
-from meshd.fields import Count, LabelMap, Message, label_key, namespace_label, object_name, timestamp
-from meshd.problems import Problem, ResourceId
+from meshd.fields import Count, Message, label_key, label_value, namespace_label, object_name, timestamp
+from meshd.problems import Origin, Problem, ResourceId
 from meshd.resources.finding import doubtful
 
 _REFUSED_ANNOTATIONS: Final = frozenset(
@@ -31,7 +31,7 @@ class Metadata(Message):
 
     name: Annotated[str, object_name, Count(1)]
     namespace: Annotated[str, namespace_label] = "default"
-    labels: LabelMap = field(default_factory=dict)
+    labels: Mapping[Annotated[str, label_key], Annotated[str, label_value, Count(0, 63)]] = field(default_factory=dict)
     annotations: Mapping[Annotated[str, label_key, allowed_annotation], str] = field(default_factory=dict)
     creation_timestamp: Annotated[str, timestamp] | None = None
 
@@ -52,12 +52,31 @@ class Resource(Message):
         return ResourceId(kind=self.KIND, namespace=self.metadata.namespace, name=self.metadata.name)
 
 
+def selector_text(value: object) -> str:
+    return f"{value!r} is compared as it stands: '*' is no wildcard in a selector" if "*" in str(value) else ""
+
+
+SelectorLabels = Annotated[
+    Mapping[Annotated[str, Count(1), selector_text], Annotated[str, selector_text]],
+    Count(0, 256),
+]
+"""Labels to look for; keys and values that no label can have are doubtful only, as for Istio (spec 3.4)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadSelector(Message):
     """Which workloads of the namespace. No labels selects them all, with a warning (spec 3.4)."""
 
-    labels: Annotated[LabelMap, Count(0, 256)] = field(default_factory=dict)
+    labels: SelectorLabels = field(default_factory=dict)
 
     def check(self) -> Iterator[Problem]:
         if not self.labels:
             yield doubtful(self.origin, "a selector without labels selects everything in the namespace")
+        yield from check_selector(self.origin.at("labels"), self.labels)
+
+
+def check_selector(at: Origin, labels: Mapping[str, str]) -> Iterator[Problem]:
+    """Labels that nothing can have, so that nothing is selected."""
+    for key, value in labels.items():
+        if impossible := label_key(key) or label_value(value):
+            yield doubtful(at.item(key), f"nothing is selected: {impossible}")

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from meshd.fields import Between, Count, LabelMap, Message, Port, UInt32, dns_label, label_key
+from meshd.fields import (
+    UNIX,
+    Count,
+    EmptyIsAbsent,
+    Int32,
+    LabelMap,
+    Message,
+    Port,
+    UInt32,
+    dns_label,
+    label_key,
+    probe_header,
+)
+from meshd.problems import Problem
+from meshd.resources.finding import doubtful, invalid
 from meshd.resources.resource import Resource
 from meshd.resources.workload_entry import locality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectMeta(Message):
+    """What each WorkloadEntry of the group gets as its metadata."""
+
     labels: LabelMap = field(default_factory=dict)
     annotations: Mapping[Annotated[str, label_key], str] = field(default_factory=dict)
 
@@ -21,34 +37,45 @@ class ObjectMeta(Message):
 class WorkloadTemplate(Message):
     """A WorkloadEntry whose `address` and `labels` have no place here."""
 
-    address: str | None = None
+    address: Annotated[str, EmptyIsAbsent(), Count(0, 256)] | None = None
     ports: Annotated[Mapping[Annotated[str, dns_label], Port], Count(0, 128)] = field(default_factory=dict)
     labels: LabelMap = field(default_factory=dict)
-    network: str | None = None
-    locality: Annotated[str, locality] | None = None
+    network: Annotated[str, EmptyIsAbsent()] | None = None
+    locality: Annotated[str, EmptyIsAbsent(), locality] | None = None
     weight: UInt32 | None = None
-    service_account: str | None = None
+    service_account: Annotated[str, EmptyIsAbsent()] | None = None
+
+    def check(self) -> Iterator[Problem]:
+        """W-11."""
+        if self.address is not None:
+            hint = "remove it: each host of the group has its own"
+            yield doubtful(self.origin.at("address"), "is ignored in a template", hint)
+            if self.address.startswith(UNIX) and self.ports:
+                yield invalid(self.origin.at("ports"), "a unix address has no ports")
+        if self.labels:
+            hint = "write them into metadata.labels of the group's spec"
+            yield doubtful(self.origin.at("labels"), "is ignored in a template", hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPHeader(Message):
-    name: str
+    name: Annotated[str, probe_header]
     value: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPHealthCheckConfig(Message):
     port: Port
-    path: str = "/"
-    host: str | None = None
-    scheme: Literal["HTTP", "HTTPS"] = "HTTP"
+    path: Annotated[str, EmptyIsAbsent()] = "/"
+    host: Annotated[str, EmptyIsAbsent()] | None = None
+    scheme: Annotated[Literal["HTTP", "HTTPS"], EmptyIsAbsent()] = "HTTP"
     http_headers: tuple[HTTPHeader, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TCPHealthCheckConfig(Message):
     port: Port
-    host: str | None = None
+    host: Annotated[str, EmptyIsAbsent()] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,20 +89,17 @@ class GrpcHealthCheckConfig(Message):
     service: str = ""
 
 
-_Int32 = Annotated[int, Between(0, 2147483647)]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessProbe(Message):
     """All numbers are seconds or counts; 0 is the default."""
 
     EXACTLY_ONE: ClassVar = (("http_get", "tcp_socket", "exec", "grpc"),)
 
-    initial_delay_seconds: _Int32 = 0
-    timeout_seconds: _Int32 = 0
-    period_seconds: _Int32 = 0
-    success_threshold: _Int32 = 0
-    failure_threshold: _Int32 = 0
+    initial_delay_seconds: Int32 = 0
+    timeout_seconds: Int32 = 0
+    period_seconds: Int32 = 0
+    success_threshold: Int32 = 0
+    failure_threshold: Int32 = 0
     http_get: HTTPHealthCheckConfig | None = None
     tcp_socket: TCPHealthCheckConfig | None = None
     exec: ExecHealthCheckConfig | None = None

@@ -156,14 +156,14 @@ def test_an_object_that_is_nothing_says_what_it_lacks(decode, text: str, problem
 @pytest.mark.parametrize(
     "text",
     [
-        "{apiVersion: networking.istio.io/v1, kind: WorkloadGroup}",
+        "{apiVersion: networking.istio.io/v1, kind: EnvoyFilter}",
         "{apiVersion: config.istio.io/v1alpha2, kind: RouteRule}",
         "{apiVersion: config.istio.io/anything, kind: RouteRule}",
         "{kind: RouteRule, type: route-rule}",
     ],
 )
 def test_a_kind_that_is_not_acted_on_yet_says_so(text: str):
-    kinds = Kinds(types=KINDS, not_yet={"networking.istio.io": ("WorkloadGroup",), "config.istio.io": ("RouteRule",)})
+    kinds = Kinds(types=KINDS, not_yet={"networking.istio.io": ("EnvoyFilter",), "config.istio.io": ("RouteRule",)})
 
     (problem,) = decode_file("a.yaml", text.encode(), kinds).problems
 
