@@ -10,13 +10,17 @@ ENVOY   := .envoy/envoy/_bin/envoy
 COMMANDS := git=git openssl=openssl curl=curl flock=util-linux
 # Only the tests put load on the proxy, and read the manual pages.
 TEST_COMMANDS := wrk=wrk man=man-db
+# Captured connections are tested in a network namespace, which only root can make.
+ifeq ($(shell id -u),0)
+TEST_COMMANDS += nft=nftables ip=iproute2
+endif
 
 # Two `make`s at once in one checkout wait for each other while they set up.
 LOCKED  := flock Makefile
 PYTEST  := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 CORE := meshd/names.py meshd/problems.py meshd/memo.py meshd/documents* meshd/fields.py meshd/decode* \
-        meshd/resources/* meshd/registry/* meshd/convert/* meshd/plan.py meshd/mesh/* meshd/compiler/* \
+        meshd/resources/* meshd/registry/* meshd/convert/* meshd/plan/* meshd/mesh/* meshd/compiler/* \
         meshd/envoy/* meshd/explain/*
 empty :=
 comma := ,

@@ -15,8 +15,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tests.live import http2
 
 _TLS_RECORD = b"\x16"  # not answered in plain text: the client would wait for the rest of a handshake
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
@@ -105,6 +108,7 @@ class Backends:
             if head == _PREFACE:
                 session = writer.get_extra_info("ssl_object")
                 self.prefaces.append((version, session.selected_alpn_protocol() if session else None))
+                await http2.serve(reader, writer, head, partial(self._answer_http2, version, number, _tls(writer)))
                 return
             request = await _request(version, number, head, reader, writer)
             self.received.append(request)
@@ -121,6 +125,37 @@ class Backends:
                 return
             writer.write(_answer(request, int(deed) if deed.isdecimal() else 200))
             await writer.drain()
+
+    async def _answer_http2(
+        self, version: str, number: int, tls: dict[str, Any] | None, asked: http2.Message
+    ) -> http2.Message | None:
+        """Only statuses and `reset` of the deeds; a gRPC request is answered with `grpc-status: 0`."""
+        regular = tuple((name, value) for name, value in asked.headers if not name.startswith(":"))
+        request = Received(
+            by=version,
+            connection=number,
+            method=asked.one(":method"),
+            path=asked.one(":path"),
+            headers=(("host", asked.one(":authority")), *regular),
+            body=asked.body,
+            tls=tls,
+        )
+        self.received.append(request)
+        deed = self._deed(request)
+        if deed == "reset":
+            return None
+        is_grpc = asked.one("content-type").startswith("application/grpc")
+        return http2.Message(
+            headers=(
+                (":status", deed if deed.isdecimal() else "200"),
+                ("server", "backend"),
+                ("x-backend", version),
+                ("x-own", "kept"),
+                ("content-type", "application/grpc" if is_grpc else "application/json"),
+            ),
+            body=asked.body if is_grpc else _told(request),
+            trailers=(("grpc-status", "0"),) if is_grpc else (),
+        )
 
     def _deed(self, request: Received) -> str:
         """What this try is told to do; `` where it is to be answered well."""
@@ -207,10 +242,14 @@ def _tls(writer: asyncio.StreamWriter) -> dict[str, Any] | None:
     }
 
 
-def _answer(request: Received, status: int) -> bytes:
+def _told(request: Received) -> bytes:
     told = {"by": request.by, "method": request.method, "path": request.path, "headers": request.headers}
     told |= {"connection": request.connection, "tls": request.tls, "body": request.body.decode("latin-1")}
-    body = b"" if status in {204, 304} else json.dumps(told).encode()
+    return json.dumps(told).encode()
+
+
+def _answer(request: Received, status: int) -> bytes:
+    body = b"" if status in {204, 304} else _told(request)
     head = [
         f"HTTP/1.1 {status} As-Asked",
         "server: backend",

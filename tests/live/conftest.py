@@ -12,6 +12,7 @@ import pytest
 
 from tests.live.backends import Backends, running_backends
 from tests.live.certificates import Authority, Pair, authority, server_context
+from tests.live.requests import Keys
 from tests.live.world import Live, running_world
 
 
@@ -30,6 +31,20 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="session")
 def client_pair(ca: Authority) -> Pair:
     return ca.signed("the client", "DNS:vm-1.live")
+
+
+@pytest.fixture(scope="session")
+def gateway_pair(ca: Authority) -> Pair:
+    """What servers of the mesh show that are called anything below `tls.live`."""
+    return ca.signed("gateway", "DNS:*.tls.live", "DNS:tls.live")
+
+
+@pytest.fixture(scope="session")
+def keys(ca: Authority, client_pair: Pair) -> Keys:
+    """`client` is of the trusted authority, `stranger` of another, with the same names."""
+    strangers = authority(ca.directory, "stranger clients CA")
+    stranger = strangers.signed("the stranger", "DNS:vm-1.live")
+    return Keys(trusted=ca.file, pairs={"client": client_pair, "stranger": stranger})
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +76,18 @@ def tls_backends(backends: Backends, ca: Authority) -> None:
 
 @pytest.fixture(scope="session")
 def names(
-    backends: Backends, tls_backends: None, ca: Authority, client_pair: Pair, dead: int, socket_backend: Path
+    backends: Backends,
+    tls_backends: None,
+    ca: Authority,
+    client_pair: Pair,
+    gateway_pair: Pair,
+    dead: int,
+    socket_backend: Path,
 ) -> dict[str, str]:
     """What YAML texts may speak of with a `$`."""
     ports = {version: str(port) for version, port in backends.ports.items()}
     files = {"ca": ca.file, "client_chain": client_pair.chain, "client_key": client_pair.key, "sock": socket_backend}
+    files |= {"gateway_chain": gateway_pair.chain, "gateway_key": gateway_pair.key}
     return ports | {name: str(path) for name, path in files.items()} | {"dead": str(dead)}
 
 
@@ -80,7 +102,7 @@ def socket_backend(backends: Backends) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def live(
-    request: pytest.FixtureRequest, envoy_binary: Path, backends: Backends, names: dict[str, str]
+    request: pytest.FixtureRequest, envoy_binary: Path, backends: Backends, names: dict[str, str], keys: Keys
 ) -> Iterator[Live]:
     """The module may also have `DOCUMENTS` (more YAML), `LISTENERS` and `ANSWERS` (of DNS)."""
     module = request.module
@@ -95,6 +117,7 @@ def live(
             documents=getattr(module, "DOCUMENTS", ""),
             listeners=getattr(module, "LISTENERS", ()),
             answers=getattr(module, "ANSWERS", None),
+            keys=keys,
         ) as world:
             yield world
     finally:

@@ -9,18 +9,36 @@ import http.client
 import itertools
 import json
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from tests.live import http2
+from tests.live.certificates import Pair
+
 _NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secure:
+    """TLS that the client opens: the name it asks for and verifies, and the certificate it shows, by its name.
+
+    `alpn` empty offers what the request speaks.
+    """
+
+    sni: str
+    pair: str = ""
+    alpn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
     """`host` None is the case's own. `listener`: which one is asked; `proxy` by an absolute URL, others by path.
 
-    `headers` are written `x_user="jason"`; a header that comes more than once has a tuple of values.
+    `secure` None asks in plain text. `headers` are written `x_user="jason"`; a header that comes more than once has a
+    tuple of values.
     """
 
     method: str = "GET"
@@ -30,9 +48,21 @@ class Ask:
     headers: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     body: bytes | None = None
     source: str = "127.0.0.1"
+    secure: Secure | None = None
+    http2: bool = False
 
     def gives(self, status: int = 200, **expected: Any) -> Exchange:
         return Exchange(ask=self, expected=Expected(status=status, **expected))
+
+    def is_refused(self) -> Exchange:
+        """No response at all: the handshake fails, or the connection ends."""
+        return Exchange(ask=self, expected=Expected(status=0))
+
+    def over_tls(self, sni: str, pair: str = "", alpn: tuple[str, ...] = ()) -> Ask:
+        return replace(self, secure=Secure(sni=sni, pair=pair, alpn=alpn), host=self.host or sni)
+
+    def in_http2(self) -> Ask:
+        return replace(self, http2=True)
 
     def to(self, host: str, listener: str | None = None) -> Ask:
         return replace(self, host=host, listener=listener or self.listener)
@@ -102,26 +132,63 @@ class Answer:
 
 
 class _Connection(http.client.HTTPConnection):
-    """To a port of the loopback address, or to a Unix socket."""
+    """On a socket that is open already."""
 
-    def __init__(self, address: int | str, source: str) -> None:
+    def __init__(self, opened: socket.socket) -> None:
         super().__init__("localhost", timeout=10)
-        self._address = address
-        self._source = source
+        self.sock = opened
 
     def connect(self) -> None:
-        if isinstance(self._address, int):
-            self.sock = socket.create_connection(("127.0.0.1", self._address), 10, (self._source, 0))
-        else:
-            self.sock = socket.socket(socket.AF_UNIX)
-            self.sock.settimeout(10)
-            self.sock.connect(self._address)
+        raise ConnectionResetError("the connection was closed")
 
 
-def send(address: int | str, request: Ask, host: str, *, absolute: bool) -> Answer:
+def opened(
+    address: int | str, *, source: str = "127.0.0.1", secure: Secure | None = None, keys: Keys | None = None
+) -> socket.socket:
+    """A socket to a port of the loopback address, or to a Unix socket; with TLS where `secure` says how."""
+    if isinstance(address, int):
+        connection = socket.create_connection(("127.0.0.1", address), 10, (source, 0))
+    else:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(10)
+        connection.connect(address)
+    if secure is None:
+        return connection
+    assert keys is not None
+    try:
+        return keys.context(secure).wrap_socket(connection, server_hostname=secure.sni)
+    except BaseException:
+        connection.close()
+        raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """What clients of the suite trust, and the certificates they may show."""
+
+    trusted: Path
+    pairs: Mapping[str, Pair] = field(default_factory=dict)
+
+    def context(self, secure: Secure) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.trusted)
+        if secure.pair:
+            context.load_cert_chain(self.pairs[secure.pair].chain, self.pairs[secure.pair].key)
+        if secure.alpn:
+            context.set_alpn_protocols(list(secure.alpn))
+        return context
+
+
+def send(address: int | str, request: Ask, host: str, *, absolute: bool, keys: Keys | None = None) -> Answer:
     """`absolute`: as to an HTTP proxy."""
     live = str(next(_NUMBERS))
-    connection = _Connection(address, request.source)
+    secure = request.secure
+    if secure is not None and not secure.alpn:
+        secure = replace(secure, alpn=("h2",) if request.http2 else ("http/1.1",))
+    plain = opened(address, source=request.source, secure=secure, keys=keys)
+    if request.http2:
+        with plain:
+            return _in_http2(plain, request, host, live)
+    connection = _Connection(plain)
     try:
         connection.putrequest(request.method, f"http://{host}{request.path}" if absolute else request.path, True, True)
         connection.putheader("host", host)
@@ -137,3 +204,16 @@ def send(address: int | str, request: Ask, host: str, *, absolute: bool) -> Answ
         return Answer(live=live, status=response.status, headers=headers, body=response.read())
     finally:
         connection.close()
+
+
+def _in_http2(connection: socket.socket, request: Ask, host: str, live: str) -> Answer:
+    regular = [
+        (name, value)
+        for name, values in request.headers.items()
+        for value in ((values,) if isinstance(values, str) else values)
+    ]
+    scheme = "https" if request.secure else "http"
+    pseudo = ((":method", request.method), (":scheme", scheme), (":authority", host), (":path", request.path))
+    told = http2.ask(connection, http2.Message(headers=(*pseudo, ("x-live", live), *regular), body=request.body or b""))
+    headers = tuple((name, value) for name, value in (*told.headers, *told.trailers) if name != ":status")
+    return Answer(live=live, status=int(told.one(":status")), headers=headers, body=told.body)

@@ -1,7 +1,7 @@
 """Which rows of the specification no test covers: `python -m tests.spec.coverage` prints them, and counts.
 
-A row is covered where a test says so, by `pytest.mark.spec("D-13")` or an argument `spec=("D-13",)` of a case; a code,
-where it stands in the source of a test or in the expected problems of a golden story.
+A row is covered where a test says so: by `pytest.mark.spec("D-13")`, or by the id of a case, `"D-13-by-a-cookie"`. A
+code is, where it stands in the source of a test or in the expected problems of a golden story.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parent.parent
+_ID = re.compile(r"(?:G|V|D|S|W|SC|X)-\d+(?:\.\d+)?(?=-|$)")
 _CODE = re.compile(r"\b[EW]-[A-Z][A-Z0-9-]+")
 
 
@@ -43,18 +44,10 @@ def _marked(source: str) -> set[str]:
 
 
 def _ids(tree: ast.AST) -> Iterator[str]:
+    """What a string begins with, or is: no other string of a test looks like a row."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Attribute) and node.func.attr == "spec":
-                yield from _texts(*node.args)
-            yield from _texts(*(each.value for each in node.keywords if each.arg == "spec"))
-
-
-def _texts(*nodes: ast.AST) -> Iterator[str]:
-    for node in nodes:
-        for each in ast.walk(node):
-            if isinstance(each, ast.Constant) and isinstance(each.value, str):
-                yield from each.value.split()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and (found := _ID.match(node.value)):
+            yield found[0]
 
 
 def main() -> int:
