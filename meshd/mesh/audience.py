@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from meshd.mesh.client import Client
+from meshd.mesh.gateways import MESH, GatewayName
 from meshd.names import Namespace
 from meshd.registry.precedence import exported_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """The workloads that a Gateway selects; of those that are alike, one."""
+
+    gateway: GatewayName
+    clients: tuple[Client, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """`homes`: the namespaces that have VMs. `clients`: those VMs whose labels make a difference."""
+    """`homes`: the namespaces that have sidecars. `clients`: those sidecars whose labels make a difference."""
 
     homes: tuple[Namespace, ...]
     clients: tuple[Client, ...]
+    crews: Mapping[GatewayName, Crew] = field(default_factory=dict)
 
-    def seeing(self, exported: frozenset[str], special: Collection[str], home: Namespace) -> Iterator[Client]:
+    def sidecars(self, exported: frozenset[str], special: Collection[str]) -> Iterator[Client]:
         """Those who see what is exported so. `special` namespaces may be told something else than the others, of
-        which one stands for all. Where no VM sees it, `home` is asked as if it had one."""
+        which one stands for all."""
         seeing = (name for name in self.homes if exported_to(exported, name))
         told = [name for name in sorted(special) if name in self.homes and exported_to(exported, name)]
         other = next((name for name in seeing if name not in special), None)
-        names = [*map(Namespace, told), *([] if other is None else [other])] or [home]
+        names = [*map(Namespace, told), *([] if other is None else [other])]
         yield from (Client(namespace=name) for name in names)
         yield from (client for client in self.clients if client.namespace in names)
+
+    def gateways(self, exported: frozenset[str], through: Collection[GatewayName]) -> Iterator[Client]:
+        """A gateway sees what is exported to the namespace in which it runs (4.4)."""
+        for name in sorted(set(through) - {MESH}):
+            if name in self.crews:
+                yield from (each for each in self.crews[name].clients if exported_to(exported, each.namespace))

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from meshd.memo import Memo
+from meshd.memo import Memo, together
+from meshd.mesh.audience import Crew
 from meshd.mesh.client import Client
+from meshd.mesh.gateways import GatewayName, is_gateway, name_of, selects
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.rules import MergedRule
 from meshd.names import HostName, Namespace, ServiceHost
 from meshd.registry.host_table import HostTable
-from meshd.registry.workloads import identity, labels_of
+from meshd.registry.settings import MeshSettings
+from meshd.registry.workloads import labels_of
+from meshd.resources.gateway import Gateway
 from meshd.resources.virtual_service import VirtualService
 from meshd.resources.workload_entry import WorkloadEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residents:
-    """The VMs of each namespace. `homes`: the namespaces, sorted; the same tuple on the next pass while they are."""
+    """The VMs with a sidecar, by namespace, and the crews of the gateways.
+
+    `homes`: the namespaces, sorted; the same tuple on the next pass while they are. So is each crew while it is.
+    """
 
     homes: tuple[Namespace, ...]
     by_namespace: Mapping[Namespace, list[WorkloadEntry]]
+    crews: Mapping[GatewayName, Crew]
 
     def clients(self, namespaces: Iterable[Namespace], memo: Memo) -> Iterator[Client]:
         for namespace in namespaces:
@@ -44,15 +52,48 @@ def survey(mesh: Mesh, memo: Memo) -> Survey:
         memo=memo,
         rules=memo.recall(_table, mesh.destination_rules),
         virtual_services=memo.recall(_virtual_services, mesh.virtual_services),
-        residents=memo.recall(_residents, mesh.workloads, memo),
+        residents=memo.recall(_residents, mesh.workloads, mesh.gateways, mesh.settings, memo),
     )
 
 
-def _residents(workloads: Mapping[HostName, tuple[WorkloadEntry, ...]], memo: Memo) -> Residents:
-    residents: dict[Namespace, list[WorkloadEntry]] = {}
-    for entry in map(identity, workloads.values()):
-        residents.setdefault(Namespace(entry.metadata.namespace), []).append(entry)
-    return Residents(homes=memo.recall(_namespaces, " ".join(sorted(residents))), by_namespace=residents)
+def _residents(
+    workloads: Mapping[HostName, tuple[WorkloadEntry, ...]],
+    gateways: tuple[Gateway, ...],
+    settings: MeshSettings,
+    memo: Memo,
+) -> Residents:
+    """Of the workloads of one VM the first has the sidecar, and so has its labels, unless it is a gateway."""
+    roles = memo.recall(_mesh_of_roles, settings, gateways)
+    sidecars: dict[Namespace, list[WorkloadEntry]] = {}
+    crew: list[WorkloadEntry] = []
+    for entries in workloads.values():
+        gateway = [entry for entry in entries if is_gateway(roles, entry)]
+        crew.extend(gateway)
+        first = next((entry for entry in entries if not any(entry is each for each in gateway)), None)
+        if first:
+            sidecars.setdefault(Namespace(first.metadata.namespace), []).append(first)
+    crews = (_crew(gateway, crew, memo) for gateway in gateways)
+    return Residents(
+        homes=memo.recall(_namespaces, " ".join(sorted(sidecars))),
+        by_namespace=sidecars,
+        crews={each.gateway: each for each in crews},
+    )
+
+
+def _mesh_of_roles(settings: MeshSettings, gateways: tuple[Gateway, ...]) -> Mesh:
+    """All of a mesh that decides who is a gateway; one Gateway stands for all with its selector."""
+    distinct = {tuple(sorted(gateway.selector.items())): gateway for gateway in gateways}
+    return Mesh(settings=settings, gateways=tuple(distinct.values()))
+
+
+def _crew(gateway: Gateway, entries: list[WorkloadEntry], memo: Memo) -> Crew:
+    clients = (memo.recall(_client, entry) for entry in entries if selects(gateway, labels_of(entry)))
+    alike = {(client.namespace, *sorted(client.labels.items())): client for client in clients}
+    return memo.recall(_crew_of, name_of(gateway), memo.recall(together, *alike.values()))
+
+
+def _crew_of(gateway: GatewayName, clients: tuple[Client, ...]) -> Crew:
+    return Crew(gateway=gateway, clients=clients)
 
 
 def _table(rules: Mapping[ServiceHost, tuple[MergedRule, ...]]) -> HostTable[tuple[MergedRule, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from meshd.mesh.client import Client
@@ -162,8 +163,10 @@ def is_for_mesh(virtual_service: VirtualService) -> bool:
     gateways = virtual_service.gateways
     if not gateways or MESH in gateways:
         return True
-    rules = (*virtual_service.http, *virtual_service.tls, *virtual_service.tcp)
-    return any(MESH in match.gateways for rule in rules for match in rule.match)
+    http = (match.gateways for rule in virtual_service.http for match in rule.match)
+    tls = (match.gateways for rule in virtual_service.tls for match in rule.match)
+    tcp = (match.gateways for rule in virtual_service.tcp for match in rule.match)
+    return any(MESH in named for named in chain(http, tls, tcp))
 
 
 def hosts_of(virtual_service: VirtualService, domain_suffix: str) -> tuple[ServiceHost, ...]:

@@ -119,8 +119,8 @@ def test_an_http_route_does_not_lead_to_a_tcp_port_but_it_may_lead_to_a_tls_one(
     assert codes(entry, to(a_destination(port=443))) == []
 
 
-def test_resolution_none_is_no_end_of_a_route_without_capture():
-    assert codes(a_service_entry(resolution="NONE"), to()) == ["E-SE-NONE-NOCAPTURE"]
+def test_resolution_none_is_an_end_of_routes_for_sidecars_as_the_agent_may_capture():
+    assert codes(a_service_entry(resolution="NONE"), to()) == []
 
 
 def test_a_subset_must_be_defined():

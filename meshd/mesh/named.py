@@ -1,0 +1,71 @@
+"""The destinations that a VirtualService names, each with who asks for it: through whom, at which ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from meshd.mesh.gateways import GatewayName, gateway_name, gateways_of
+from meshd.names import Namespace
+from meshd.problems import Origin
+from meshd.resources.destination import Destination
+from meshd.resources.http_match import HTTPMatchRequest
+from meshd.resources.l4_routes import L4MatchAttributes, TLSMatchAttributes
+from meshd.resources.virtual_service import HTTPRoute, VirtualService
+
+Match = HTTPMatchRequest | TLSMatchAttributes | L4MatchAttributes
+Speaks = Literal["http", "tls", "tcp"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """One rule: what it takes, through which gateways (`mesh` among them) and, where all its matches say so, ports."""
+
+    speaks: Speaks
+    through: frozenset[GatewayName]
+    ports: frozenset[int]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    destination: Destination
+    asking: Asking
+
+
+def named_by(virtual_service: VirtualService) -> Iterator[Named]:
+    """Every destination of its routes and mirrors; those that a delegate adds are not among them before the merging."""
+    for http in virtual_service.http:
+        yield from _all(_http_destinations(http), _asking(virtual_service, "http", http.match, http.origin))
+    for tls in virtual_service.tls:
+        named = (each.destination for each in tls.route)
+        yield from _all(named, _asking(virtual_service, "tls", tls.match, tls.origin))
+    for tcp in virtual_service.tcp:
+        named = (each.destination for each in tcp.route)
+        yield from _all(named, _asking(virtual_service, "tcp", tcp.match, tcp.origin))
+
+
+def _all(destinations: Iterable[Destination], asking: Asking) -> Iterator[Named]:
+    return (Named(destination=each, asking=asking) for each in destinations)
+
+
+def _http_destinations(route: HTTPRoute) -> Iterator[Destination]:
+    yield from (weighted.destination for weighted in route.route)
+    yield from (mirror.destination for mirror in route.mirrors)
+    if route.mirror:
+        yield route.mirror
+
+
+def _asking(virtual_service: VirtualService, speaks: Speaks, matches: tuple[Match, ...], at: Origin) -> Asking:
+    """V-40: the gateways of a match stand in for those of the VirtualService."""
+    namespace = Namespace(virtual_service.metadata.namespace)
+    named = [frozenset(gateway_name(text, namespace) for text in match.gateways) for match in matches]
+    general = frozenset(gateways_of(virtual_service))
+    ports = {match.port for match in matches}
+    return Asking(
+        speaks=speaks,
+        through=frozenset().union(*(each or general for each in named)) if named else general,
+        ports=frozenset() if 0 in ports else frozenset(ports),
+        origin=at,
+    )
