@@ -5,6 +5,7 @@ The settings of the mesh are part of the answer: nearly all that depends on the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
@@ -12,7 +13,7 @@ from meshd.fields import is_ip
 from meshd.memo import Memo
 from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
-from meshd.names import HostName, Locality, Namespace, ProxyName
+from meshd.names import HostName, Locality, Namespace
 from meshd.problems import NOWHERE, Problem, nearest
 from meshd.registry.settings import MeshSettings
 from meshd.registry.workloads import HOST_ANNOTATION, identity, labels_of, locality_of
@@ -23,8 +24,8 @@ from meshd.resources.workload_entry import WorkloadEntry
 class Host:
     """This VM: as a client of services, where it stands, what runs on it, and the mesh's settings.
 
-    `proxy`: the one that is compiled; both may run on a VM, each for a workload of its own (`standing_for`).
-    `addresses`: canonical IPs. `workloads`: `namespace/name` of each WorkloadEntry that lives here.
+    `address`: as its own WorkloadEntry has it. `addresses`: canonical IPs. `workloads`: `namespace/name` of each
+    WorkloadEntry that lives here: those that name the host, and all others with an address of its.
     """
 
     name: HostName
@@ -32,35 +33,61 @@ class Host:
     locality: Locality
     network: str = ""
     service_account: str = ""
+    address: str = ""
     addresses: frozenset[str] = frozenset()
     workloads: frozenset[str] = frozenset()
     settings: MeshSettings
-    proxy: ProxyName = "sidecar"
 
 
 def host_of(mesh: Mesh, name: HostName, memo: Memo) -> Host | None:
-    """The same object on the next pass while the entries that name the host are the same."""
-    entries = mesh.workloads.get(name)
-    return memo.recall(_host, name, mesh.settings, *entries) if entries else None
+    """The same object on the next pass while the entries that live on the host are the same."""
+    naming = mesh.workloads.get(name)
+    return memo.recall(_host, name, mesh.settings, *locals_of(mesh, name, memo)) if naming else None
 
 
-def standing_for(host: Host, proxy: ProxyName, entry: WorkloadEntry) -> Host:
+def locals_of(mesh: Mesh, name: HostName, memo: Memo) -> tuple[WorkloadEntry, ...]:
+    """The entries that live on the host: those that name it, then those that share an address with one of them."""
+    naming = mesh.workloads.get(name, ())
+    by_address = memo.recall(_by_address, mesh.workloads)
+    sharing = (entry for each in naming for entry in by_address.get(_canonical(each.workload.address), ()))
+    return tuple({id(entry): entry for entry in (*naming, *sharing)}.values())
+
+
+def standing_for(host: Host, entry: WorkloadEntry) -> Host:
     """The VM as one of its proxies sees it: as the workload for which that proxy stands."""
     labels = labels_of(entry)
     return replace(
         host,
-        proxy=proxy,
         client=Client(namespace=Namespace(entry.metadata.namespace), labels=labels),
         locality=locality_of(entry.workload, labels),
         network=entry.workload.network or "",
         service_account=entry.workload.service_account or "",
+        address=entry.workload.address,
     )
+
+
+def workload_name(entry: WorkloadEntry) -> str:
+    return f"{entry.metadata.namespace}/{entry.metadata.name}"
 
 
 def unknown(mesh: Mesh, name: HostName) -> Problem:
     """Nobody's fault in the mesh: the agent on this VM may be configured before its WorkloadEntry is pushed."""
     hint = nearest(name, mesh.workloads) or f"add a WorkloadEntry {name!r}, or one with annotation {HOST_ANNOTATION}"
     return Problem(code="E-HOST-UNKNOWN", at=NOWHERE, message=f"no WorkloadEntry names host {name!r}", hint=hint)
+
+
+def _by_address(workloads: Mapping[HostName, tuple[WorkloadEntry, ...]]) -> dict[str, list[WorkloadEntry]]:
+    """IP addresses only: the sockets and the names of one VM may be another's too."""
+    found: dict[str, list[WorkloadEntry]] = {}
+    for entry in (entry for entries in workloads.values() for entry in entries):
+        address = _canonical(entry.workload.address)
+        if address:
+            found.setdefault(address, []).append(entry)
+    return found
+
+
+def _canonical(address: str) -> str:
+    return str(ip_address(address)) if is_ip(address) else ""
 
 
 def _host(name: HostName, settings: MeshSettings, *entries: WorkloadEntry) -> Host:
@@ -73,7 +100,8 @@ def _host(name: HostName, settings: MeshSettings, *entries: WorkloadEntry) -> Ho
         locality=locality_of(entry.workload, labels),
         network=entry.workload.network or "",
         service_account=entry.workload.service_account or "",
-        addresses=frozenset(str(ip_address(e.workload.address)) for e in entries if is_ip(e.workload.address)),
-        workloads=frozenset(f"{e.metadata.namespace}/{e.metadata.name}" for e in entries),
+        address=entry.workload.address,
+        addresses=frozenset(_canonical(each.workload.address) for each in entries) - {""},
+        workloads=frozenset(workload_name(each) for each in entries),
         settings=settings,
     )
