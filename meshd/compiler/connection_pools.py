@@ -1,4 +1,4 @@
-"""`connectionPool` of a policy -> thresholds, keepalive and the HTTP spoken to endpoints (spec D-30 to D-44).
+"""`connectionPool`, `retryBudget` of a policy -> thresholds, keepalive, HTTP spoken to endpoints (D-30 to D-44, D-92).
 
 A zero in a connection pool means the default, as in Istio; only an idle timeout of zero means "off".
 """
@@ -10,11 +10,13 @@ from typing import Final, Literal
 
 from meshd import plan
 from meshd.registry.service import Port
+from meshd.resources.destination_rule import RetryBudget
 from meshd.resources.traffic_policy import ConnectionPoolSettings, HTTPSettings, TcpKeepalive, TCPSettings
 
 _IDLE: Final = timedelta(hours=1)
 _SECOND: Final = timedelta(seconds=1)
 _HTTP2: Final = frozenset({"HTTP2", "GRPC", "GRPC-WEB"})
+_BUDGET: Final = plan.RetryBudget()
 _NO_TCP: Final = TCPSettings()
 _NO_HTTP: Final = HTTPSettings()
 
@@ -26,6 +28,16 @@ def circuit_breakers(pool: ConnectionPoolSettings | None) -> plan.CircuitBreaker
         max_pending_requests=http.http1_max_pending_requests or plan.UNLIMITED,
         max_requests=http.http2_max_requests or plan.UNLIMITED,
         max_retries=http.max_retries or plan.UNLIMITED,
+    )
+
+
+def retry_budget(settings: RetryBudget | None) -> plan.RetryBudget | None:
+    if settings is None:
+        return None
+    return plan.RetryBudget(
+        percent=_BUDGET.percent if settings.percent is None else settings.percent,
+        min_retry_concurrency=settings.min_retry_concurrency or _BUDGET.min_retry_concurrency,
+        interval=settings.budget_interval or _BUDGET.interval,
     )
 
 

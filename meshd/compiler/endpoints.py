@@ -1,42 +1,37 @@
-"""A service's instances -> the endpoints of one cluster, near ones first where failover is on (spec 7.1, D-23)."""
+"""A service's instances -> the places of one cluster, those in other networks behind their gateways (7.1, W-4)."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final
 
+from meshd.compiler.call import Call
+from meshd.compiler.localities import Place
+from meshd.compiler.mesh_tls import speaks_mesh_tls
+from meshd.compiler.networks import Gateway, reachable
+from meshd.compiler.tls import Origination
 from meshd.fields import is_ip
 from meshd.names import DnsName, Locality
 from meshd.plan import Address, DnsAddress, Endpoint, IpAddress, UnixAddress
-from meshd.registry.service import Instance, Port, Service
+from meshd.registry.service import Instance
 
 _UNIX: Final = "unix://"
-_NOWHERE: Final = Locality()
 
 
-def endpoints(service: Service, port: Port, labels: Mapping[str, str], near: Locality | None) -> tuple[Endpoint, ...]:
-    """The instances that carry these labels. `near`: where the client is, when others are for failover only."""
-    chosen = (_endpoint(service, port, each) for each in service.instances_of(port) if _has(each, labels))
-    found: dict[tuple[Address, int], Endpoint] = {}
-    for endpoint in chosen:  # a place given twice would be counted twice by Envoy in one locality only
-        found.setdefault((endpoint.address, endpoint.port), endpoint)
-    prioritised = _by_distance(found.values(), near) if near and near != _NOWHERE else found.values()
-    return tuple(sorted(prioritised, key=_order))
+def places(call: Call, tls: Origination) -> tuple[Place, ...]:
+    """The instances that carry its labels. A place given twice counts once: Envoy would count its weight twice."""
+    chosen = [each for each in call.service.instances_of(call.port) if _has(each, call.labels)]
+    reached = reachable(chosen, filter(tls.names_mesh_sni, chosen), call.host)
+    here = (_place(each, call, reached.scale, tls) for each in reached.instances)
+    found: dict[tuple[Address, int], Place] = {}
+    for place in (*here, *(_at_gateway(each, tls) for each in reached.gateways)):
+        found.setdefault((place.endpoint.address, place.endpoint.port), place)
+    return tuple(found.values())
 
 
-def _has(instance: Instance, labels: Mapping[str, str]) -> bool:
-    return all(instance.labels.get(key) == value for key, value in labels.items())
-
-
-def _endpoint(service: Service, port: Port, instance: Instance) -> Endpoint:
-    return Endpoint(
-        address=address(instance.address, first_only=service.resolution == "DNS_ROUND_ROBIN"),
-        port=instance.port_for(port),
-        weight=instance.weight or 1,
-        locality=instance.locality,
-    )
+def in_order(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    return tuple(sorted(endpoints, key=_order))
 
 
 def address(text: str, *, first_only: bool) -> Address:
@@ -47,20 +42,31 @@ def address(text: str, *, first_only: bool) -> Address:
     return DnsAddress(name=DnsName(text.lower().removesuffix(".")), first_only=first_only)
 
 
-def _by_distance(found: Iterable[Endpoint], near: Locality) -> list[Endpoint]:
-    """Priorities must be without gaps, so the distances that do occur are numbered from 0."""
-    distances = [(endpoint, _distance(endpoint.locality, near)) for endpoint in found]
-    priorities = {distance: rank for rank, distance in enumerate(sorted({far for _, far in distances}))}
-    return [replace(endpoint, priority=priorities[far]) for endpoint, far in distances]
+def _has(instance: Instance, labels: Mapping[str, str]) -> bool:
+    return all(instance.labels.get(key) == value for key, value in labels.items())
 
 
-def _distance(there: Locality, here: Locality) -> int:
-    """0 in the same sub-zone, 1 in the same zone, 2 in the same region, 3 elsewhere."""
-    if there.region != here.region:
-        return 3
-    if there.zone != here.zone:
-        return 2
-    return 0 if there.subzone == here.subzone else 1
+def _place(instance: Instance, call: Call, scale: int, tls: Origination) -> Place:
+    endpoint = Endpoint(
+        address=address(instance.address, first_only=call.service.resolution == "DNS_ROUND_ROBIN"),
+        port=instance.port_for(call.port),
+        weight=(instance.weight or 1) * scale,
+        locality=instance.locality,
+        speaks_mesh_tls=tls.mesh_tls is not None and speaks_mesh_tls(instance),
+        workload=instance.workload if instance.workload in call.host.workloads else "",
+    )
+    return Place(endpoint, instance.labels, instance.network)
+
+
+def _at_gateway(gateway: Gateway, tls: Origination) -> Place:
+    endpoint = Endpoint(
+        address=address(gateway.address, first_only=False),
+        port=gateway.port,
+        weight=gateway.weight,
+        locality=gateway.nearest.locality,
+        speaks_mesh_tls=tls.mesh_tls is not None,
+    )
+    return Place(endpoint, gateway.nearest.labels, gateway.nearest.network)
 
 
 def _order(endpoint: Endpoint) -> tuple[int, Locality, str, int]:

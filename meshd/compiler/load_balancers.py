@@ -1,14 +1,29 @@
-"""`loadBalancer` of a policy -> how a cluster spreads requests, and what its routes hash (spec D-10 to D-26)."""
+"""`loadBalancer` of a policy -> where endpoints come from, how a cluster spreads requests, what its routes hash.
+
+Spec D-10 to D-18, D-25 to D-27 and 7.1.
+"""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
 from meshd import plan
+from meshd.registry.service import Port, Service
 from meshd.resources.traffic_policy import ConsistentHashLB, HTTPCookie, LoadBalancerSettings, SimpleLB
 
 _DEFAULT_RING: Final = 1024
 _Simple = Literal["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"]
+
+
+def discovery(service: Service, port: Port, settings: LoadBalancerSettings | None) -> plan.Discovery:
+    """NONE and PASSTHROUGH go where the connection was going; of these only NONE may have another port (S-6)."""
+    if service.resolution == "NONE":
+        return plan.OriginalDestination(port=port.target_port if port.target_port != port.number else None)
+    if service.resolution == "DYNAMIC_DNS":
+        return plan.DynamicDns()
+    if settings and settings.simple == "PASSTHROUGH":
+        return plan.OriginalDestination()
+    return plan.ByEds()
 
 
 def load_balancer(settings: LoadBalancerSettings | None) -> plan.LoadBalancer:
@@ -43,7 +58,7 @@ def hash_key(settings: LoadBalancerSettings | None) -> plan.HashKey | None:
 
 
 def _simple(choice: SimpleLB | None) -> _Simple:
-    """PASSTHROUGH is refused when a mesh is decoded, until there is capture."""
+    """PASSTHROUGH balances nothing."""
     if choice in {"ROUND_ROBIN", "RANDOM"}:
         return choice
     return "LEAST_REQUEST"

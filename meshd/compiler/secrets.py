@@ -5,6 +5,22 @@ from __future__ import annotations
 from meshd.names import SecretName
 from meshd.plan import CertificateSecret, ValidationSecret
 from meshd.problems import Origin
+from meshd.registry.settings import MeshSettings
+
+IDENTITY = SecretName("default")
+"""What this host shows as a member of the mesh; and whom a member believes. Both as Istio calls them."""
+MESH_ROOT = SecretName("ROOTCA")
+
+
+def identity_certificate(settings: MeshSettings) -> CertificateSecret:
+    files = settings.identity
+    return CertificateSecret(
+        name=IDENTITY, certificate_chain=files.cert_chain, private_key=files.key, origin=settings.origin
+    )
+
+
+def mesh_root(settings: MeshSettings) -> ValidationSecret:
+    return ValidationSecret(name=MESH_ROOT, ca_certificates=(settings.identity.root_cert,), origin=settings.origin)
 
 
 def certificate_from_files(chain: str, key: str, origin: Origin) -> CertificateSecret:
@@ -22,7 +38,11 @@ def certificate_of_credential(name: str, secret_root: str, origin: Origin) -> Ce
     folder = f"{secret_root}/{name}"
     secret = SecretName(f"credential:{name}")
     return CertificateSecret(
-        name=secret, certificate_chain=f"{folder}/tls.crt", private_key=f"{folder}/tls.key", origin=origin
+        name=secret,
+        certificate_chain=f"{folder}/tls.crt",
+        private_key=f"{folder}/tls.key",
+        below=secret_root,
+        origin=origin,
     )
 
 
@@ -32,5 +52,6 @@ def root_of_credential(name: str, secret_root: str, origin: Origin) -> Validatio
         name=SecretName(f"credential:{name}-cacert"),
         ca_certificates=(f"{secret_root}/{name}/ca.crt", f"{secret_root}/{name}-cacert/ca.crt"),
         crl_if_present=f"{secret_root}/{name}/ca.crl",
+        below=secret_root,
         origin=origin,
     )

@@ -7,27 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from meshd.compiler.connection_pools import circuit_breakers, connect_timeout, tcp_keepalive, upstream_http
-from meshd.compiler.endpoints import endpoints
+from meshd.compiler.call import Call, call
+from meshd.compiler.connection_pools import (
+    circuit_breakers,
+    connect_timeout,
+    retry_budget,
+    tcp_keepalive,
+    upstream_http,
+)
+from meshd.compiler.endpoints import in_order, places
 from meshd.compiler.host import Host
-from meshd.compiler.load_balancers import load_balancer
+from meshd.compiler.load_balancers import discovery, load_balancer
+from meshd.compiler.localities import Spread, spread
 from meshd.compiler.outliers import healthy_panic_percent, outlier_detection
-from meshd.compiler.policy import Policy, effective_policy
-from meshd.compiler.tls import Origination, upstream_tls
+from meshd.compiler.policy import Policy
+from meshd.compiler.tls import Origination, origination, withheld
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.rules import MergedRule
 from meshd.mesh.selection import rule_for
-from meshd.names import ClusterName, DnsName, ProxyName, ServiceHost, SubsetName, cluster_name
-from meshd.plan import Cluster, ClusterEndpoints, DnsAddress, Secret
-from meshd.problems import Origin
+from meshd.names import ClusterName, DnsName, ProxyName, ServiceHost, cluster_name
+from meshd.plan import ByEds, Cluster, ClusterEndpoints, Discovery, DnsAddress, Secret, UpstreamHttp
 from meshd.registry.service import Port, Service
-from meshd.registry.settings import MeshSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """A service as the clients on this host call it. `policies`: of each of its clusters. NONE has no clusters."""
+    """A service as the clients on this host call it. `policies`: of each of its clusters.
+
+    `endpoints`: of those clusters that have any; those of NONE, PASSTHROUGH and DYNAMIC_DNS are told by the traffic.
+    """
 
     service: Service
     clusters: tuple[Cluster, ...]
@@ -49,16 +59,16 @@ def is_callable(service: Service, *, captured: bool = False) -> bool:
 def upstream(service: Service, host: Host, proxy: ProxyName, *rules: MergedRule) -> Upstream:
     """`rules`: all whose host covers the service's; which of them is in force here, is found out."""
     rule = _in_force(service, host, rules)
-    parts = [_Part(service, rule, port, subset) for port, subset in _parts(service, rule)]
-    found = tuple(_endpoints(part, host) for part in parts)
-    tls = [upstream_tls(part.policy.tls, service, part.port, host.settings.system_ca_file) for part in parts]
+    calls = [call(service, *each, rule=rule, host=host, proxy=proxy) for each in _called(service, rule)]
+    parts = [_part(each) for each in calls]
+    endpoints = tuple(part.endpoints for part in parts if part.endpoints)
     return Upstream(
         service=service,
-        clusters=tuple(_cluster(part, host.settings, each) for part, each in zip(parts, tls, strict=True)),
-        endpoints=found,
-        dns_names=frozenset(_dns_names(found)),
-        policies={part.name: part.policy for part in parts},
-        secrets=tuple(secret for each in tls if each for secret in each.secrets),
+        clusters=tuple(part.cluster for part in parts),
+        endpoints=endpoints,
+        dns_names=frozenset(_dns_names(endpoints)),
+        policies={each.name: each.policy for each in calls},
+        secrets=tuple(secret for part in parts for secret in part.secrets),
     )
 
 
@@ -69,62 +79,70 @@ def _in_force(service: Service, host: Host, rules: tuple[MergedRule, ...]) -> Me
     return rule_for(Mesh(settings=host.settings, destination_rules=by_host), service, host.client) if rules else None
 
 
-def _parts(service: Service, rule: MergedRule | None) -> Iterator[tuple[Port, str]]:
-    for port in service.ports if is_callable(service) else ():
+def _called(service: Service, rule: MergedRule | None) -> Iterator[tuple[Port, str]]:
+    """One cluster of DYNAMIC_DNS stands for all hosts that its wildcard covers: nothing in it has labels."""
+    for port in service.ports:
         yield port, ""
-        for subset in rule.subsets if rule else ():
+        for subset in rule.subsets if rule and service.resolution != "DYNAMIC_DNS" else ():
             yield port, subset
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """What becomes one cluster: a port of a service, or a subset of it."""
-
-    __slots__ = ("name", "policy", "port", "rule", "service", "subset")
-
-    def __init__(self, service: Service, rule: MergedRule | None, port: Port, subset: str) -> None:
-        self.service = service
-        self.rule = rule
-        self.port = port
-        self.subset = subset
-        self.name = cluster_name(service.host, port.number, SubsetName(subset))
-        self.policy = effective_policy(rule, subset, port.number)
-
-    @property
-    def origin(self) -> Origin:
-        """What Envoy may refuse in a cluster is its policy; without one, the port is all there is."""
-        if self.rule is None:
-            return self.port.origin
-        return self.rule.subsets[self.subset].origin if self.subset else self.rule.origin
+    cluster: Cluster
+    endpoints: ClusterEndpoints | None
+    secrets: tuple[Secret, ...]
 
 
-def _cluster(part: _Part, settings: MeshSettings, origination: Origination | None) -> Cluster:
-    policy = part.policy
-    pool = policy.connection_pool
-    return Cluster(
-        name=part.name,
-        service=part.service.host,
-        port=part.port.number,
-        subset=part.subset,
-        connect_timeout=connect_timeout(pool, settings.connect_timeout),
+_NOTHING: Final = Spread(endpoints=())
+
+
+def _part(each: Call) -> _Part:
+    """Of what is withheld there is a cluster, to which routes may lead, and nobody in it."""
+    http = upstream_http(each.policy.connection_pool, each.port)
+    if withheld(each):
+        return _assembled(each, ByEds(), http, Origination(), _NOTHING)
+    found = discovery(each.service, each.port, each.policy.load_balancer)
+    tls = origination(each, http, found)
+    share = spread(places(each, tls), each.host, each.policy) if isinstance(found, ByEds) else _NOTHING
+    return _assembled(each, found, http, tls, share)
+
+
+def _assembled(each: Call, found: Discovery, http: UpstreamHttp | None, tls: Origination, share: Spread) -> _Part:
+    policy, pool = each.policy, each.policy.connection_pool
+    cluster = Cluster(
+        name=each.name,
+        service=each.service.host,
+        port=each.port.number,
+        subset=each.subset,
+        discovery=found,
+        connect_timeout=connect_timeout(pool, each.host.settings.connect_timeout),
         load_balancer=load_balancer(policy.load_balancer),
+        locality_weighted=share.weighted,
+        zone_aware=share.zone_aware,
         healthy_panic_percent=healthy_panic_percent(policy.outlier_detection),
         circuit_breakers=circuit_breakers(pool),
+        retry_budget=retry_budget(policy.retry_budget),
         outlier_detection=outlier_detection(policy.outlier_detection),
         tcp_keepalive=tcp_keepalive(pool),
-        http=upstream_http(pool, part.port),
-        tls=origination.tls if origination else None,
-        origin=part.origin,
+        http=http,
+        tls=tls.tls,
+        mesh_tls=tls.mesh_tls,
+        proxy_protocol=policy.proxy_protocol.version if policy.proxy_protocol else None,
+        origin=each.origin,
     )
+    endpoints = _endpoints(cluster, share, each.service) if isinstance(found, ByEds) else None
+    return _Part(cluster=cluster, endpoints=endpoints, secrets=tls.secrets)
 
 
-def _endpoints(part: _Part, host: Host) -> ClusterEndpoints:
-    """Failing over needs somebody who notices failures: without outlier detection all places are equal (D-23)."""
-    labels = part.rule.subsets[part.subset].labels if part.rule and part.subset else {}
-    near = host.locality if host.settings.locality_lb and part.policy.outlier_detection else None
+def _endpoints(cluster: Cluster, share: Spread, service: Service) -> ClusterEndpoints:
+    """An unhealthy endpoint is left out where panic would make use of it (W-17)."""
     return ClusterEndpoints(
-        cluster=part.name,
-        endpoints=endpoints(part.service, part.port, labels, near),
-        origin=part.service.origin,
+        cluster=cluster.name,
+        endpoints=in_order(share.endpoints),
+        locality_weights=share.weights,
+        drops_unhealthy=cluster.healthy_panic_percent > 0,
+        origin=service.origin,
     )
 
 
