@@ -5,13 +5,13 @@ The settings of the mesh are part of the answer: nearly all that depends on the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from meshd.fields import is_ip
 from meshd.memo import Memo
 from meshd.mesh.client import Client
+from meshd.mesh.gateways import workloads_on
 from meshd.mesh.mesh import Mesh
 from meshd.names import HostName, Locality, Namespace
 from meshd.problems import NOWHERE, Problem, nearest
@@ -41,16 +41,9 @@ class Host:
 
 def host_of(mesh: Mesh, name: HostName, memo: Memo) -> Host | None:
     """The same object on the next pass while the entries that live on the host are the same."""
-    naming = mesh.workloads.get(name)
-    return memo.recall(_host, name, mesh.settings, *locals_of(mesh, name, memo)) if naming else None
-
-
-def locals_of(mesh: Mesh, name: HostName, memo: Memo) -> tuple[WorkloadEntry, ...]:
-    """The entries that live on the host: those that name it, then those that share an address with one of them."""
-    naming = mesh.workloads.get(name, ())
-    by_address = memo.recall(_by_address, mesh.workloads)
-    sharing = (entry for each in naming for entry in by_address.get(_canonical(each.workload.address), ()))
-    return tuple({id(entry): entry for entry in (*naming, *sharing)}.values())
+    if name not in mesh.workloads:
+        return None
+    return memo.recall(_host, name, mesh.settings, len(mesh.workloads[name]), *workloads_on(mesh, name, memo))
 
 
 def standing_for(host: Host, entry: WorkloadEntry) -> Host:
@@ -76,21 +69,12 @@ def unknown(mesh: Mesh, name: HostName) -> Problem:
     return Problem(code="E-HOST-UNKNOWN", at=NOWHERE, message=f"no WorkloadEntry names host {name!r}", hint=hint)
 
 
-def _by_address(workloads: Mapping[HostName, tuple[WorkloadEntry, ...]]) -> dict[str, list[WorkloadEntry]]:
-    """IP addresses only: the sockets and the names of one VM may be another's too."""
-    found: dict[str, list[WorkloadEntry]] = {}
-    for entry in (entry for entries in workloads.values() for entry in entries):
-        address = _canonical(entry.workload.address)
-        if address:
-            found.setdefault(address, []).append(entry)
-    return found
-
-
 def _canonical(address: str) -> str:
     return str(ip_address(address)) if is_ip(address) else ""
 
 
-def _host(name: HostName, settings: MeshSettings, *entries: WorkloadEntry) -> Host:
+def _host(name: HostName, settings: MeshSettings, count: int, *entries: WorkloadEntry) -> Host:
+    """`entries`: those that name the host, `count` of them, then those that live there too."""
     entry = identity(entries)
     labels = labels_of(entry)
     client = Client(namespace=Namespace(entry.metadata.namespace), labels=labels)
@@ -101,7 +85,7 @@ def _host(name: HostName, settings: MeshSettings, *entries: WorkloadEntry) -> Ho
         network=entry.workload.network or "",
         service_account=entry.workload.service_account or "",
         address=entry.workload.address,
-        addresses=frozenset(_canonical(each.workload.address) for each in entries) - {""},
+        addresses=frozenset(_canonical(each.workload.address) for each in entries[:count]) - {""},
         workloads=frozenset(workload_name(each) for each in entries),
         settings=settings,
     )

@@ -14,13 +14,16 @@ R = TypeVar("R", bound=Resource)
 EVERYBODY = frozenset({"*"})
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
+Precedence = tuple[datetime, str, str]
+LAST: Precedence = (_NEVER, "", "")
+
 
 def by_age(resources: Iterable[R]) -> tuple[R, ...]:
     """Git knows no creation time: the one written in the file, else last; then name, then namespace."""
     return tuple(sorted(resources, key=lambda resource: precedence(resource.metadata)))
 
 
-def precedence(metadata: Metadata) -> tuple[datetime, str, str]:
+def precedence(metadata: Metadata) -> Precedence:
     return (_created(metadata.creation_timestamp), metadata.name, metadata.namespace)
 
 

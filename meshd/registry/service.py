@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from meshd.names import Locality, Namespace, ServiceHost
 from meshd.problems import Origin
-from meshd.registry.precedence import exported_to
+from meshd.registry.precedence import LAST, Precedence, exported_to
 from meshd.resources.protocol import Family, Protocol
 from meshd.resources.service_entry import Location, Resolution
 
@@ -56,7 +56,7 @@ class Instance:
 class Service:
     """One (host, namespace) of the registry. `export_to` is settled: `*`, or namespaces (none: nobody).
 
-    UDP ports are left out. Where a port is answered: `instances_of(port)`.
+    UDP ports are left out. Where a port is answered: `instances_of(port)`. `precedence`: its place in spec 2.6.
     """
 
     host: ServiceHost
@@ -68,6 +68,7 @@ class Service:
     addresses: tuple[str, ...] = ()
     subject_alt_names: tuple[str, ...] = ()
     export_to: frozenset[str] = field(default=frozenset({"*"}))
+    precedence: Precedence = LAST
     origin: Origin
 
     def visible_in(self, namespace: Namespace) -> bool:

@@ -132,6 +132,7 @@ def _build(host: ServiceHost, count: int, *parts: ServiceEntry | WorkloadEntry) 
         addresses=_united(entry.addresses for entry in entries),
         subject_alt_names=_united(entry.subject_alt_names for entry in entries),
         export_to=exports(first.export_to, Namespace(first.metadata.namespace)),
+        precedence=precedence(first.metadata),
         origin=first.origin,
     )
     return _Built(
