@@ -70,9 +70,13 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The preflight or a proxy said no; the last known good generation is in force again."""
+    """The preflight or a proxy said no; the last known good generation is in force again.
+
+    `passing`: it is for this host to put right, so the next pass tries again.
+    """
 
     problems: Problems
+    passing: bool = False
 
 
 Verdict = Delivered | Refused
@@ -136,11 +140,14 @@ class World:
     memo: Memo = field(default_factory=Memo)
     current: Prepared | None = None
     rejected: dict[RevisionId, Problems] = field(default_factory=dict)
+    passing: set[RevisionId] = field(default_factory=set)
 
 
 async def reconcile(world: World) -> Outcome:
     """Brings the host to the newest good revision. Raises what its rooms raise when the world fails them."""
     head = await world.aside(world.source.fetch)
+    while world.passing:
+        world.rejected.pop(world.passing.pop(), None)
     while True:
         rejected, prepared = await world.aside(choose, world, head)
         outcome = Outcome(fetched=head, accepted=None, rejected=rejected)
@@ -154,6 +161,8 @@ async def reconcile(world: World) -> Outcome:
             world.current = prepared
             return replace(outcome, delivered=verdict)
         world.rejected[prepared.revision] = verdict.problems
+        if verdict.passing:
+            world.passing.add(prepared.revision)
 
 
 async def deliver(world: World, prepared: Prepared) -> Verdict:

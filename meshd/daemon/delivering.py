@@ -42,7 +42,9 @@ class Delivering:
     async def deliver(self, prepared: Prepared, /) -> reconcile.Verdict:
         assigned = await self._assigned(prepared)
         proxies = {
-            proxy: ProxyTarget(rendered=configuration.rendered, assignments=assigned[proxy])
+            proxy: ProxyTarget(
+                rendered=configuration.rendered, assignments=assigned[proxy], secrets=configuration.plan.secrets
+            )
             for proxy, configuration in prepared.proxies.items()
         }
         try:
@@ -51,7 +53,7 @@ class Delivering:
             raise _of_the_disk(error) from error
         if isinstance(outcome, Refused):
             self._remember(prepared.revision, outcome.problems)
-            return reconcile.Refused(problems=outcome.problems)
+            return reconcile.Refused(problems=outcome.problems, passing=outcome.stage == "secrets")
         return reconcile.Delivered(generation=outcome.generation.number, sent=outcome.resources)
 
     def refusal(self, revision: RevisionId, /) -> Problems | None:

@@ -8,22 +8,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, ParamSpec, Protocol, TypeVar, assert_never
 
 import structlog
 
+from meshd.deliver import secret_files
 from meshd.deliver.error import DeliveryError
 from meshd.deliver.generations import Generations, Staged
 from meshd.deliver.manifest import Label
 from meshd.deliver.nack import Rejection, rejection_problems
 from meshd.deliver.push import Absent, Acknowledged, Patience, PushResult, Rejected, TimedOut, push, push_endpoints
-from meshd.deliver.snapshot import Snapshot, snapshot
+from meshd.deliver.snapshot import NOTHING, Snapshot, snapshot
 from meshd.deliver.xds import ProxyServer
+from meshd.envoy.inline_secrets import watchable
 from meshd.envoy.resource import EnvoyResource, Rendered
+from meshd.envoy.secrets import secrets
+from meshd.memo import Memo
 from meshd.names import ProxyName, RevisionId
+from meshd.plan import Secret
 from meshd.problems import NOWHERE, Problem, Problems, in_order
 
 log = structlog.get_logger()
@@ -44,8 +49,11 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyTarget:
+    """`secrets`: those of the plan. What they are in `rendered` gives way to what this host's files make of them."""
+
     rendered: Rendered
     assignments: tuple[EnvoyResource, ...]
+    secrets: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +76,13 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Nothing changed, or everything was changed back; the revision is remembered as refused."""
+    """Nothing changed, or everything was changed back; the revision is remembered as refused.
+
+    But not for `secrets`: files of this host can be put right without another revision.
+    """
 
     problems: Problems
-    stage: Literal["preflight", "acknowledgement"]
+    stage: Literal["secrets", "preflight", "acknowledgement"]
 
 
 Outcome = Delivered | Refused
@@ -118,6 +129,7 @@ class Delivery:
         self._newer_endpoints: dict[ProxyName, dict[str, EnvoyResource]] = {}
         self._stale = asyncio.Event()
         self._rewriter: asyncio.Task[None] | None = None
+        self._memo = Memo()
 
     async def start(self) -> Label | None:
         """Serves the active generation from disk, before anybody looks at git or DNS; None when there is none."""
@@ -147,6 +159,9 @@ class Delivery:
         """
         async with self._turn:
             self._newer_endpoints.clear()
+            target, problems = await _on_disk(self._with_files_of_this_host, target)
+            if problems:
+                return Refused(problems=in_order(problems), stage="secrets")
             wanted = {p: snapshot(each.rendered, each.assignments) for p, each in target.proxies.items()}
             staged, problems = await self._staged_and_judged(target.revision, wanted)
             if problems:
@@ -189,6 +204,22 @@ class Delivery:
 
     def forget_refusal(self, revision: RevisionId) -> None:
         self._generations.refusals.forget(revision)
+
+    def _with_files_of_this_host(self, target: Target) -> tuple[Target, Problems]:
+        """Of a secret that is in force as it is, no file is missed: Envoy has read it."""
+        problems: list[Problem] = []
+        proxies = {}
+        for proxy, each in target.proxies.items():
+            found = secret_files.present(each.secrets)
+            resolved = secrets(each.secrets, found, self._memo)
+            in_force = {secret.version for secret in self._good.get(proxy, NOTHING).secrets.values()}
+            for secret, resource in zip(each.secrets, resolved, strict=True):
+                if resource.version not in in_force:
+                    problems += secret_files.problems(secret, found)
+            rendered = watchable(replace(each.rendered, secrets=resolved), self._memo)
+            proxies[proxy] = replace(each, rendered=rendered)
+        self._memo.turn()
+        return replace(target, proxies=proxies), tuple(problems)
 
     async def _staged_and_judged(self, revision: RevisionId, wanted: Snapshots) -> tuple[Staged, Problems]:
         """Side by side: one waits for the disk, the other for Envoy."""

@@ -22,7 +22,7 @@ from meshd.deliver.manifest import Entry, Label
 from meshd.deliver.pack import DamagedError, content_of, packed, unpacked, write_pack
 from meshd.deliver.refusals import Refusals, Versions
 from meshd.deliver.snapshot import Snapshot, Table
-from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, TypeUrl
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EnvoyResource, TypeUrl
 from meshd.memo import Memo
 from meshd.names import ProxyName, RevisionId
 
@@ -198,7 +198,7 @@ def _packed_endpoints(assignments: Iterable[EnvoyResource]) -> bytes:
 
 
 def _snapshot(entries: Iterable[Entry], bodies: Mapping[str, bytes], directory: Path) -> Snapshot:
-    tables: dict[TypeUrl, dict[str, EnvoyResource]] = {CLUSTER: {}, LISTENER: {}, ROUTES: {}}
+    tables: dict[TypeUrl, dict[str, EnvoyResource]] = {CLUSTER: {}, LISTENER: {}, ROUTES: {}, SECRET: {}}
     for entry in entries:
         tables[entry.type_url][entry.name] = _with_body(entry, bodies)
     return Snapshot(
@@ -206,6 +206,7 @@ def _snapshot(entries: Iterable[Entry], bodies: Mapping[str, bytes], directory: 
         endpoints=_endpoints(unpacked(directory / "endpoints.pack")),
         listeners=tables[LISTENER],
         routes=tables[ROUTES],
+        secrets=tables[SECRET],
     )
 
 

@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from meshd.deliver.pack import DamagedError, digest
-from meshd.envoy.resource import CLUSTER, LISTENER, ROUTES, EnvoyResource, TypeUrl
+from meshd.envoy.resource import CLUSTER, LISTENER, ROUTES, SECRET, EnvoyResource, TypeUrl
 from meshd.names import ProxyName, RevisionId
 from meshd.problems import Origin, ResourceId
 
-FORMAT = 1
+FORMAT = 2
 
-_WORDS: dict[TypeUrl, str] = {CLUSTER: "cluster", LISTENER: "listener", ROUTES: "routes"}
+_WORDS: dict[TypeUrl, str] = {CLUSTER: "cluster", LISTENER: "listener", ROUTES: "routes", SECRET: "secret"}
 _TYPES = {word: type_url for type_url, word in _WORDS.items()}
 _NO_DIGEST = "0" * 32
 _BREAK = ",\n"

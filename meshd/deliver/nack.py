@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from meshd.deliver.snapshot import Snapshot
-from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, TypeUrl
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EnvoyResource, TypeUrl
 from meshd.problems import NOWHERE, Origin, Problem, Problems
 
 KINDS: dict[TypeUrl, str] = {
@@ -15,6 +15,7 @@ KINDS: dict[TypeUrl, str] = {
     ENDPOINTS: "endpoints of cluster",
     LISTENER: "listener",
     ROUTES: "route table",
+    SECRET: "secret",
 }
 
 _PREFIX = re.compile(r"Error adding/updating (?:cluster|listener)\(s\) ")

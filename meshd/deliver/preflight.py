@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Protocol, TypeVar
 
 from meshd.deliver.nack import KINDS, mentions, plain
 from meshd.deliver.snapshot import NOTHING, Snapshot
-from meshd.envoy.resource import EnvoyResource, Part
+from meshd.envoy.resource import SECRET, EnvoyResource, Part
 from meshd.envoy.routes import with_parts
 from meshd.envoy.trial import single_routes, trial
 from meshd.names import ProxyName
@@ -40,6 +41,7 @@ class _Piece:
 
 
 _Unit = EnvoyResource | _Piece
+_Bootstrap = Callable[[Sequence[_Unit]], bytes]
 _T = TypeVar("_T")
 
 
@@ -53,29 +55,33 @@ class Preflight:
         problems: list[Problem] = []
         for proxy, snapshot in following.items():
             changes = _changes(previous.get(proxy, NOTHING), snapshot)
-            problems += await self._judged([unit for unit in changes if _fingerprint(unit) not in self._good])
+            units = [unit for unit in changes if _fingerprint(unit) not in self._good]
+            bootstrap = partial(_bootstrap, snapshot.secrets.values())
+            # First the secrets: a bad one would be found again in everything that takes it.
+            of_secrets = await self._judged([unit for unit in units if _is_secret(unit)], bootstrap)
+            problems += of_secrets or await self._judged([unit for unit in units if not _is_secret(unit)], bootstrap)
         return in_order(problems)
 
-    async def _judged(self, units: list[_Unit]) -> list[Problem]:
+    async def _judged(self, units: list[_Unit], bootstrap: _Bootstrap) -> list[Problem]:
         problems: list[Problem] = []
         while units and len(problems) < _MOST_PROBLEMS:
-            complaint = await self._judge.complaint(_bootstrap(units))
+            complaint = await self._judge.complaint(bootstrap(units))
             if complaint is None:
                 self._remember(units)
                 break
-            culprit, complaint = await self._culprit(units, complaint)
+            culprit, complaint = await self._culprit(units, complaint, bootstrap)
             problems.append(await self._problem(culprit, complaint))
             units.remove(culprit)
         return problems
 
-    async def _culprit(self, units: Sequence[_Unit], complaint: str) -> tuple[_Unit, str]:
+    async def _culprit(self, units: Sequence[_Unit], complaint: str, bootstrap: _Bootstrap) -> tuple[_Unit, str]:
         """The unit that is named by the complaint and bad alone, or else the one that halving leads to."""
         named = [unit for unit in units if _name(unit) in complaint and mentions(complaint, _name(unit))]
         if len(named) == 1:
-            alone = await self._judge.complaint(_bootstrap(named))
+            alone = await self._judge.complaint(bootstrap(named))
             if alone is not None:
                 return named[0], alone
-        return await self._narrowed(units, complaint, _bootstrap)
+        return await self._narrowed(units, complaint, bootstrap)
 
     async def _narrowed(
         self, suspects: Sequence[_T], complaint: str, bootstrap: Callable[[Sequence[_T]], bytes]
@@ -120,13 +126,17 @@ def _changes(previous: Snapshot, following: Snapshot) -> Iterator[_Unit]:
         yield from (_Piece(table=resource, part=part) for part in resource.parts if part.body not in known)
 
 
-def _bootstrap(units: Sequence[_Unit]) -> bytes:
+def _is_secret(unit: _Unit) -> bool:
+    return isinstance(unit, EnvoyResource) and unit.type_url == SECRET
+
+
+def _bootstrap(secrets: Iterable[EnvoyResource], units: Sequence[_Unit]) -> bytes:
     resources = [unit for unit in units if isinstance(unit, EnvoyResource)]
     tables: dict[str, tuple[EnvoyResource, list[Part]]] = {}
     for unit in units:
         if isinstance(unit, _Piece):
             tables.setdefault(unit.table.version, (unit.table, []))[1].append(unit.part)
-    return trial([*resources, *(with_parts(table, tuple(parts)) for table, parts in tables.values())])
+    return trial([*resources, *(with_parts(table, tuple(parts)) for table, parts in tables.values())], secrets)
 
 
 def _fingerprint(unit: _Unit) -> str:

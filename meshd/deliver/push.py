@@ -13,7 +13,7 @@ from datetime import timedelta
 from meshd.deliver.nack import KINDS, Rejection
 from meshd.deliver.snapshot import Snapshot
 from meshd.deliver.xds import ProxyServer, Session
-from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, TypeUrl
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EnvoyResource, TypeUrl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +63,16 @@ class _Step:
 
 
 def _add_clusters(now: Snapshot, target: Snapshot) -> Snapshot:
-    """New route tables are already there when a new listener asks for them; changed ones wait for their turn."""
+    """New route tables are already there when a new listener asks for them; changed ones wait for their turn.
+
+    So are secrets; changed ones are told at once, to who has them already.
+    """
     return replace(
         now,
         clusters={**now.clusters, **target.clusters},
         endpoints={**now.endpoints, **target.endpoints},
         routes={**target.routes, **now.routes},
+        secrets={**now.secrets, **target.secrets},
     )
 
 
@@ -90,13 +94,13 @@ def _drop_clusters(now: Snapshot, target: Snapshot) -> Snapshot:
 
 
 _STEPS = (
-    _Step(types=(CLUSTER, ENDPOINTS), towards=_add_clusters),
+    _Step(types=(SECRET, CLUSTER, ENDPOINTS), towards=_add_clusters),
     _Step(types=(LISTENER,), towards=_add_listeners),
     _Step(types=(ROUTES,), towards=_add_routes),
     _Step(types=(LISTENER,), towards=_drop_listeners),
     _Step(types=(CLUSTER,), towards=_drop_clusters),
 )
-_EVERYTHING = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+_EVERYTHING = (SECRET, CLUSTER, ENDPOINTS, LISTENER, ROUTES)
 
 
 async def push(server: ProxyServer, target: Snapshot, patience: Patience) -> PushResult:
@@ -118,11 +122,14 @@ def push_endpoints(server: ProxyServer, assignments: Iterable[EnvoyResource]) ->
 
 
 async def _steps(server: ProxyServer, target: Snapshot, audience: _Audience, warming: timedelta) -> PushResult:
-    added = tuple(name for name in target.endpoints if name not in server.served.clusters)
+    clusters = tuple(name for name in target.endpoints if name not in server.served.clusters)
+    secrets = tuple(name for name in target.secrets if name not in server.served.secrets)
     for step in _STEPS:
         server.serve(step.towards(server.served, target), step.types)
         if step.towards is _add_clusters:
-            await audience.warmed(added, warming)
+            await audience.warmed(ENDPOINTS, clusters, warming)
+        elif step.towards is _add_listeners and secrets:
+            await audience.warmed(SECRET, secrets, warming)
         else:
             await audience.answered(apart_from=CLUSTER)
         if audience.rejections:
@@ -169,11 +176,15 @@ class _Audience:
     async def answered(self, apart_from: TypeUrl | None = None) -> None:
         await self._server.until(lambda: self.rejections != () or self._answered(apart_from))
 
-    async def warmed(self, added: tuple[str, ...], patience: timedelta) -> None:
-        """Every response was answered, and every new cluster has asked for its endpoints and got them."""
+    async def warmed(self, type_url: TypeUrl, added: tuple[str, ...], patience: timedelta) -> None:
+        """Every response was answered, and what is new of this type was asked for, and taken.
+
+        Every new cluster asks for its endpoints. New secrets are asked for by new clusters, or by new listeners, which
+        Envoy acknowledges before it does.
+        """
 
         def ready() -> bool:
-            return all(s.subscribed(ENDPOINTS, name) for s in self.present for name in added)
+            return all(s.subscribed(type_url, name) for s in self.present for name in added)
 
         try:
             async with asyncio.timeout(patience.total_seconds()):

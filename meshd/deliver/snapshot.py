@@ -1,4 +1,4 @@
-"""What one proxy is to have, all four types by name; and the steps that lead from one such state to the next.
+"""What one proxy is to have, all five types by name; and the steps that lead from one such state to the next.
 
 It compares versions and never looks into a body.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, Rendered, TypeUrl
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EnvoyResource, Rendered, TypeUrl
 from meshd.names import ProxyName
 
 Table = Mapping[str, EnvoyResource]
@@ -22,13 +22,21 @@ class Snapshot:
     endpoints: Table = field(default_factory=dict)
     listeners: Table = field(default_factory=dict)
     routes: Table = field(default_factory=dict)
+    secrets: Table = field(default_factory=dict)
 
     def table(self, type_url: TypeUrl) -> Table:
-        tables = {CLUSTER: self.clusters, ENDPOINTS: self.endpoints, LISTENER: self.listeners, ROUTES: self.routes}
+        tables = {
+            CLUSTER: self.clusters,
+            ENDPOINTS: self.endpoints,
+            LISTENER: self.listeners,
+            ROUTES: self.routes,
+            SECRET: self.secrets,
+        }
         return tables[type_url]
 
     def resources(self) -> Iterator[EnvoyResource]:
         """Everything but the endpoints, in the order in which Envoy needs it."""
+        yield from self.secrets.values()
         yield from self.clusters.values()
         yield from self.listeners.values()
         yield from self.routes.values()
@@ -44,6 +52,7 @@ class Snapshot:
             clusters=_sorted(self.clusters),
             listeners=_sorted(self.listeners),
             routes=_sorted(self.routes),
+            secrets=_sorted(self.secrets),
         )
 
     def assignments(self) -> tuple[EnvoyResource, ...]:
@@ -59,6 +68,7 @@ def snapshot(rendered: Rendered, assignments: Iterable[EnvoyResource]) -> Snapsh
         endpoints=_by_name(assignments),
         listeners=_by_name(rendered.listeners),
         routes=_by_name(rendered.routes),
+        secrets=_by_name(rendered.secrets),
     )
 
 

@@ -12,9 +12,9 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 
 from meshd.deliver.nack import Rejection, rejections
 from meshd.deliver.snapshot import NOTHING, Snapshot, Table
-from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, TypeUrl
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EnvoyResource, TypeUrl
 
-_SERVED: dict[str, TypeUrl] = {url: url for url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)}
+_SERVED: dict[str, TypeUrl] = {url: url for url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET)}
 _WILDCARD_TYPES = (CLUSTER, LISTENER)
 _TOLD_ABSENT = ""
 """The version of a name that Envoy asked for and that does not exist."""

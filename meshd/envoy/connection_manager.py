@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any, assert_never
 
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
@@ -10,11 +11,14 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from meshd.envoy.config_sources import ads
 from meshd.envoy.http_filters import early_mutations, http_filters
 from meshd.envoy.scalars import boolean, duration
-from meshd.plan import HttpChain
+from meshd.plan import HttpChain, Side
 
 NAME = "envoy.filters.network.http_connection_manager"
 
 HttpConnectionManager = hcm.HttpConnectionManager
+
+_OF_CLIENTS = HttpConnectionManager.SetCurrentClientCertDetails(subject=boolean(True), cert=True, dns=True, uri=True)
+_OF_PEERS = HttpConnectionManager.SetCurrentClientCertDetails(subject=boolean(True), dns=True, uri=True)
 
 
 def connection_manager(chain: HttpChain) -> hcm.HttpConnectionManager:
@@ -25,15 +29,39 @@ def connection_manager(chain: HttpChain) -> hcm.HttpConnectionManager:
         early_header_mutation_extensions=early_mutations(chain),
         http_protocol_options=_explicit_proxy() if chain.absolute_urls else None,
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
-        # The peer is the application on this host: what it forwards as x-forwarded-for is not its own address.
-        use_remote_address=boolean(False),
         generate_request_id=boolean(True),
         normalize_path=boolean(True),
         # Envoy's default would end a stream after five silent minutes.
         stream_idle_timeout=duration(timedelta()),
         # The application sees which server answered, not which proxy stood between.
         server_header_transformation=HttpConnectionManager.PASS_THROUGH,
+        **_trust(chain.side),
     )
+
+
+def _trust(side: Side) -> dict[str, Any]:
+    """Whose address the peer's is, and what becomes of `x-forwarded-client-cert`."""
+    match side:
+        case "outbound":
+            # The peer is the application on this host: what it forwards as x-forwarded-for is not its own address.
+            return {"use_remote_address": boolean(False)}
+        case "gateway":
+            # The world: what it claims of a certificate is replaced by what it has shown.
+            return {
+                "use_remote_address": boolean(True),
+                "forward_client_cert_details": HttpConnectionManager.SANITIZE_SET,
+                "set_current_client_cert_details": _OF_CLIENTS,
+            }
+        case "inbound":
+            # A proxy of the mesh, which has told already where the request came from. Where it has not shown a
+            # certificate, Envoy removes what it claims of others.
+            return {
+                "use_remote_address": boolean(False),
+                "forward_client_cert_details": HttpConnectionManager.APPEND_FORWARD,
+                "set_current_client_cert_details": _OF_PEERS,
+            }
+        case _ as unknown:
+            assert_never(unknown)
 
 
 def _explicit_proxy() -> Http1ProtocolOptions:

@@ -11,6 +11,7 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
 from meshd.envoy.bootstrap import BootstrapSettings, foundation
 from meshd.envoy.clusters import static_base
+from meshd.envoy.inline_secrets import by_name, cluster_with_secrets, listener_with_secrets
 from meshd.envoy.resource import EnvoyResource, Rendered
 from meshd.envoy.static_resources import static_resources, with_inline_routes
 from meshd.envoy.wire import framed, serialised
@@ -19,9 +20,13 @@ _LOAD_ASSIGNMENT = Cluster.LOAD_ASSIGNMENT_FIELD_NUMBER
 
 
 def fallback(rendered: Rendered, assignments: Sequence[EnvoyResource], settings: BootstrapSettings) -> bytes:
-    """Clusters are STATIC with the given endpoints inside, listeners bring their routes along."""
+    """Clusters are STATIC with the given endpoints inside, listeners bring their routes along, both their secrets."""
     endpoints = {each.name: framed(_LOAD_ASSIGNMENT, each.body) for each in assignments}
     tables = {each.name: each.body for each in rendered.routes}
-    clusters = [static_base(each.body) + endpoints.get(each.name, b"") for each in rendered.clusters]
-    listeners = [with_inline_routes(each.body, tables) for each in rendered.listeners]
+    secrets = by_name(rendered.secrets)
+    clusters = [
+        cluster_with_secrets(static_base(each.body), secrets) + endpoints.get(each.name, b"")
+        for each in rendered.clusters
+    ]
+    listeners = [with_inline_routes(listener_with_secrets(each.body, secrets), tables) for each in rendered.listeners]
     return serialised(foundation(settings, "fallback")) + static_resources(listeners, clusters)

@@ -6,6 +6,9 @@ from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutat
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
+from envoy.extensions.filters.http.dynamic_forward_proxy.v3.dynamic_forward_proxy_pb2 import (
+    FilterConfig as HostLookup,
+)
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2 as late
@@ -14,6 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2 as early
 from google.protobuf.message import Message
 
+from meshd.envoy.dns_cache import dns_cache_config
 from meshd.envoy.route_filters import CORS, FAULT, GRPC_FAULT
 from meshd.envoy.wire import packed
 from meshd.plan import HttpChain
@@ -26,19 +30,27 @@ def http_filters(chain: HttpChain) -> list[HttpFilter]:
     """gRPC-Web first, so that an injected gRPC status is translated for the browser like any other."""
     filters = [_filter("envoy.filters.http.grpc_web", GrpcWeb())] if chain.grpc_web else []
     filters += [_filter(FAULT, HTTPFault()), _filter(GRPC_FAULT, HTTPFault()), _filter(CORS, Cors())]
-    if chain.keep_timeout_header:
+    if _keeps_timeout_header(chain):
         filters.append(_filter("envoy.filters.http.header_mutation", _restored_timeout()))
+    if chain.dynamic_dns:
+        lookup = HostLookup(dns_cache_config=dns_cache_config())
+        filters.append(_filter("envoy.filters.http.dynamic_forward_proxy", lookup))
     # Envoy's own response headers (`x-envoy-upstream-service-time`) stay, as in Istio: operators look for them.
     return [*filters, _filter("envoy.filters.http.router", Router())]
 
 
 def early_mutations(chain: HttpChain) -> list[TypedExtensionConfig]:
     """Puts the caller's timeout where Envoy, which strips it from untrusted callers, does not look (spec 7.3)."""
-    if not chain.keep_timeout_header:
+    if not _keeps_timeout_header(chain):
         return []
     saved = early.HeaderMutation(mutations=[_removed(_KEPT), _copied(TIMEOUT_HEADER, to=_KEPT)])
     name = "envoy.http.early_header_mutation.header_mutation"
     return [TypedExtensionConfig(name=name, typed_config=packed(saved))]
+
+
+def _keeps_timeout_header(chain: HttpChain) -> bool:
+    """Only the host's own applications have a say in how long their requests may take."""
+    return chain.keep_timeout_header and chain.side == "outbound"
 
 
 def _restored_timeout() -> late.HeaderMutation:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, assert_never
+from typing import assert_never
 
+from envoy.config.core.v3.base_pb2 import TrafficDirection
 from envoy.config.listener.v3 import listener_components_pb2 as components
 from envoy.config.listener.v3 import listener_pb2
-from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
-from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
-from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
-from envoy.type.v3.hash_policy_pb2 import HashPolicy
-from google.protobuf.message import Message
+from google.protobuf.duration_pb2 import Duration
 
 from meshd.envoy import connection_manager as http
 from meshd.envoy.addresses import bind_address
+from meshd.envoy.chain_matches import EVERYTHING, filter_chain_match, match_of
+from meshd.envoy.listener_filters import inspectors, listener_filters
+from meshd.envoy.ordered_chains import matcher
 from meshd.envoy.resource import LISTENER, EnvoyResource
-from meshd.envoy.scalars import duration, maybe_duration
+from meshd.envoy.scalars import boolean, duration
+from meshd.envoy.tcp_proxy import tcp_filters
+from meshd.envoy.tls import server_tls_socket
 from meshd.envoy.wire import packed, resource, serialised
 from meshd.memo import Memo
-from meshd.plan import FilterChain, HttpChain, Listener, TcpChain, WeightedCluster
+from meshd.plan import ChainMatch, FilterChain, HttpChain, Listener, Side, TcpChain
 
-_SOURCE_IP = HashPolicy(source_ip=HashPolicy.SourceIp())
-_TCP_PROXY = "envoy.filters.network.tcp_proxy"
+_DIRECTIONS: dict[Side, int] = {
+    "outbound": TrafficDirection.OUTBOUND,
+    "gateway": TrafficDirection.OUTBOUND,
+    "inbound": TrafficDirection.INBOUND,
+}
+_SLOWEST_HANDSHAKE = timedelta(seconds=15)
 
 
 def listeners(plan_listeners: tuple[Listener, ...], memo: Memo) -> tuple[EnvoyResource, ...]:
@@ -30,91 +36,70 @@ def listeners(plan_listeners: tuple[Listener, ...], memo: Memo) -> tuple[EnvoyRe
 
 
 def listener(plan: Listener) -> EnvoyResource:
-    inspectors, rest = _inspectors(plan), _rest(plan)
+    matches = [match_of(chain, plan) for chain in plan.chains]
+    rest = _rest(matches)
     message = listener_pb2.Listener(
         name=plan.name,
         address=bind_address(plan.bind),
-        filter_chains=[_filter_chain(chain, plan) for chain in plan.chains if chain is not rest],
-        default_filter_chain=rest and _filter_chain(rest, plan),
-        listener_filters=inspectors,
-        # Given up waiting, an inspector would send the connection down the wrong chain.
-        listener_filters_timeout=duration(timedelta()) if inspectors else None,
+        default_filter_chain=None if rest is None else _filter_chain(plan.chains[rest], plan, rest),
+        listener_filters=listener_filters(plan, matches),
+        listener_filters_timeout=_inspection(plan, matches),
+        traffic_direction=_DIRECTIONS[plan.side],
+        bind_to_port=None if plan.bound else boolean(False),
+        use_original_dst=boolean(True) if plan.hands_over else None,
     )
+    conditional = [(m, chain, i) for i, (m, chain) in enumerate(zip(matches, plan.chains, strict=True)) if i != rest]
+    chains = [(match, _filter_chain(chain, plan, number)) for match, chain, number in conditional]
+    if plan.ordered and chains:
+        message.filter_chain_matcher.CopyFrom(matcher(chains))
+        message.filter_chains.extend(chain for _, chain in chains)
+    else:
+        message.filter_chains.extend(_matching(chain, match) for match, chain in chains)
     return resource(LISTENER, plan.name, serialised(message), plan.origin)
 
 
-def _rest(plan: Listener) -> TcpChain | None:
+def _rest(matches: list[ChainMatch]) -> int | None:
     """The chain that takes what no other of several takes.
 
     As the default chain: among the others a chain without conditions is not found again once Envoy has gone down the
     branch of `raw_buffer`, where the HTTP chain is (measured: it closes the connection).
     """
-    if len(plan.chains) == 1:
+    if len(matches) == 1:
         return None
-    return next((chain for chain in plan.chains if isinstance(chain, TcpChain) and not chain.match.server_names), None)
+    return next((number for number, match in enumerate(matches) if match == EVERYTHING), None)
 
 
-def _inspectors(plan: Listener) -> list[components.ListenerFilter]:
-    """Only what the choice among the chains needs: an inspector waits for the client to speak first."""
-    filters = []
-    if _chosen_by_sni(plan):
-        filters.append(_inspector("envoy.filters.listener.tls_inspector", TlsInspector()))
-    if _http_beside_plain_tcp(plan):
-        filters.append(_inspector("envoy.filters.listener.http_inspector", HttpInspector()))
-    return filters
+def _inspection(plan: Listener, matches: list[ChainMatch]) -> Duration | None:
+    """How long a client may stay silent. Given up waiting, an inspector would send it down the wrong chain.
+
+    The world gets Envoy's own 15 s at a gateway, and is then hung up on: else it could hold connections for nothing.
+    """
+    waits_for_ever = plan.side != "gateway" and inspectors(plan, matches)
+    return duration(timedelta()) if waits_for_ever else None
 
 
-def _chosen_by_sni(plan: Listener) -> bool:
-    return any(isinstance(chain, TcpChain) and chain.match.server_names for chain in plan.chains)
+def _matching(chain: components.FilterChain, match: ChainMatch) -> components.FilterChain:
+    condition = filter_chain_match(match)
+    if condition is not None:
+        chain.filter_chain_match.CopyFrom(condition)
+    return chain
 
 
-def _http_beside_plain_tcp(plan: Listener) -> bool:
-    return _rest(plan) is not None and any(isinstance(chain, HttpChain) for chain in plan.chains)
-
-
-def _inspector(name: str, settings: Message) -> components.ListenerFilter:
-    return components.ListenerFilter(name=name, typed_config=packed(settings))
-
-
-def _filter_chain(chain: FilterChain, plan: Listener) -> components.FilterChain:
-    match chain:
-        case HttpChain():
-            manager = components.Filter(name=http.NAME, typed_config=packed(http.connection_manager(chain)))
-            return components.FilterChain(
-                name=chain.stat_prefix, filter_chain_match=_http_match(plan), filters=[manager]
-            )
-        case TcpChain():
-            proxy = components.Filter(name=_TCP_PROXY, typed_config=packed(_tcp_proxy(chain)))
-            return components.FilterChain(name=chain.stat_prefix, filter_chain_match=_sni_match(chain), filters=[proxy])
-        case _ as unknown:
-            assert_never(unknown)
-
-
-def _sni_match(chain: TcpChain) -> components.FilterChainMatch | None:
-    return components.FilterChainMatch(server_names=chain.match.server_names) if chain.match.server_names else None
-
-
-def _http_match(plan: Listener) -> components.FilterChainMatch | None:
-    """TLS that no chain names must not end up as garbled HTTP, nor plain TCP where a chain waits for it."""
-    if _http_beside_plain_tcp(plan):
-        return components.FilterChainMatch(transport_protocol="raw_buffer", application_protocols=["http/1.1", "h2c"])
-    if _chosen_by_sni(plan):
-        return components.FilterChainMatch(transport_protocol="raw_buffer")
-    return None
-
-
-def _tcp_proxy(chain: TcpChain) -> TcpProxy:
-    return TcpProxy(
-        stat_prefix=chain.stat_prefix,
-        idle_timeout=duration(chain.idle_timeout),
-        max_downstream_connection_duration=maybe_duration(chain.max_connection_duration),
-        hash_policy=[_SOURCE_IP] if chain.hash_source_ip else [],
-        **_destinations(chain.destinations),
+def _filter_chain(chain: FilterChain, plan: Listener, number: int) -> components.FilterChain:
+    return components.FilterChain(
+        # Among ordered chains a name is what one is found by, and several rules may lead to one cluster.
+        name=f"{number}-{chain.stat_prefix}" if plan.ordered else chain.stat_prefix,
+        filters=_filters(chain),
+        transport_socket=server_tls_socket(chain.tls) if chain.tls else None,
+        transport_socket_connect_timeout=duration(_SLOWEST_HANDSHAKE) if plan.side == "gateway" else None,
     )
 
 
-def _destinations(destinations: tuple[WeightedCluster, ...]) -> dict[str, Any]:
-    if len(destinations) == 1:
-        return {"cluster": destinations[0].cluster}
-    weighted = [TcpProxy.WeightedCluster.ClusterWeight(name=each.cluster, weight=each.weight) for each in destinations]
-    return {"weighted_clusters": TcpProxy.WeightedCluster(clusters=weighted)}
+def _filters(chain: FilterChain) -> list[components.Filter]:
+    match chain:
+        case HttpChain():
+            return [components.Filter(name=http.NAME, typed_config=packed(http.connection_manager(chain)))]
+        case TcpChain():
+            return tcp_filters(chain)
+        case _ as unknown:
+            assert_never(unknown)

@@ -1,4 +1,7 @@
-"""ProxyPlan -> everything that Envoy is given but for the endpoints."""
+"""ProxyPlan -> everything that Envoy is given but for the endpoints.
+
+Which of a secret's optional files are there is not known here, nor on another machine: none is taken to be.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from meshd.envoy.clusters import clusters
 from meshd.envoy.listeners import listeners
 from meshd.envoy.resource import Rendered
 from meshd.envoy.routes import routes
+from meshd.envoy.secrets import secrets
 from meshd.memo import Memo
 from meshd.plan import ProxyPlan
 
@@ -17,4 +21,5 @@ def render(plan: ProxyPlan, memo: Memo) -> Rendered:
         clusters=clusters(plan.clusters, memo),
         listeners=listeners(plan.listeners, memo),
         routes=routes(plan.route_tables, memo),
+        secrets=secrets(plan.secrets, frozenset(), memo),
     )

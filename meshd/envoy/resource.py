@@ -13,11 +13,13 @@ TypeUrl = Literal[
     "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
     "type.googleapis.com/envoy.config.listener.v3.Listener",
     "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
 ]
 CLUSTER: TypeUrl = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS: TypeUrl = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER: TypeUrl = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES: TypeUrl = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+SECRET: TypeUrl = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +52,4 @@ class Rendered:
     clusters: tuple[EnvoyResource, ...]
     listeners: tuple[EnvoyResource, ...]
     routes: tuple[EnvoyResource, ...]
+    secrets: tuple[EnvoyResource, ...] = ()

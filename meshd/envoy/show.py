@@ -12,16 +12,18 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, EnvoyResource, Rendered, TypeUrl
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EnvoyResource, Rendered, TypeUrl
 
 _MESSAGES: dict[TypeUrl, type[Message]] = {
     CLUSTER: Cluster,
     ENDPOINTS: ClusterLoadAssignment,
     LISTENER: Listener,
     ROUTES: RouteConfiguration,
+    SECRET: Secret,
 }
 
 
@@ -42,13 +44,15 @@ def to_json(rendered: Rendered, assignments: Sequence[EnvoyResource]) -> str:
 
 
 def _tree(rendered: Rendered, assignments: Sequence[EnvoyResource]) -> dict[str, Any]:
+    """Secrets are the names of their files, never what is in them; a proxy without any shows no word of them."""
+    secrets = [_shown(each) for each in rendered.secrets]
     return {
         "proxy": rendered.proxy,
         "clusters": [_shown(each) for each in rendered.clusters],
         "endpoints": [_shown(each) for each in assignments],
         "listeners": [_shown(each) for each in rendered.listeners],
         "routes": [_shown(each) for each in rendered.routes],
-    }
+    } | ({"secrets": secrets} if secrets else {})
 
 
 def _shown(resource: EnvoyResource) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def static_resources(listeners: Iterable[bytes], clusters: Iterable[bytes]) -> b
 def with_inline_routes(listener: bytes, tables: Tables) -> bytes:
     """A table that is not given is an empty one."""
     message = Listener.FromString(listener)
-    for chain in message.filter_chains:
+    for chain in (*message.filter_chains, message.default_filter_chain):
         for each in chain.filters:
             if each.name == http.NAME:
                 each.typed_config.value = _inlined(each.typed_config.value, tables)

@@ -16,6 +16,7 @@ _WHOLE = (
     "listener_manager.",
     "main_thread.",
     "runtime.",
+    "sds.",
     "server.",
     "tcp.",
     "vhost.",

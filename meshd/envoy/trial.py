@@ -6,30 +6,38 @@ Routes behind RDS are not looked at in that mode; here they stand inline, in con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 
 from meshd.envoy.bootstrap import layered_runtime
 from meshd.envoy.clusters import static_base
+from meshd.envoy.inline_secrets import by_name, cluster_with_secrets, listener_with_secrets
 from meshd.envoy.listeners import listener
-from meshd.envoy.resource import CLUSTER, LISTENER, ROUTES, EnvoyResource, Part
+from meshd.envoy.resource import CLUSTER, LISTENER, ROUTES, SECRET, EnvoyResource, Part
 from meshd.envoy.routes import table
 from meshd.envoy.static_resources import static_resources, with_inline_routes
+from meshd.envoy.tls import taking
 from meshd.envoy.wire import serialised
-from meshd.names import ListenerName, RouteTableName
+from meshd.names import ListenerName, RouteTableName, SecretName
 from meshd.plan import HttpChain, Listener, UnixBind
 
 
-def trial(resources: Sequence[EnvoyResource | Part]) -> bytes:
+def trial(resources: Sequence[EnvoyResource | Part], secrets: Iterable[EnvoyResource] = ()) -> bytes:
     """Clusters, listeners and route tables as they are; a part stands in a table of its own.
 
     Two parts of one table that claim the same domain are seen only if they are given as that table: `with_parts`
-    makes a table of some of them. Endpoints are left out: a cluster is judged without.
+    makes a table of some of them. Endpoints are left out: a cluster is judged without. `secrets` are those that the
+    resources name; one among the resources is judged by itself, which means that Envoy reads its files.
     """
-    clusters = [static_base(each.body) for each in _of_type(resources, CLUSTER)]
-    listeners = [with_inline_routes(each.body, {}) for each in _of_type(resources, LISTENER)]
+    known = by_name(secrets)
+    clusters = [cluster_with_secrets(static_base(each.body), known) for each in _of_type(resources, CLUSTER)]
+    clusters += [_cluster_around(each, number) for number, each in enumerate(_of_type(resources, SECRET))]
+    listeners = [
+        with_inline_routes(listener_with_secrets(each.body, known), {}) for each in _of_type(resources, LISTENER)
+    ]
     tables = [each for each in resources if isinstance(each, Part) or each.type_url == ROUTES]
     listeners += [_listener_around(each, number) for number, each in enumerate(tables)]
     return serialised(bootstrap_pb2.Bootstrap(layered_runtime=layered_runtime())) + static_resources(
@@ -53,6 +61,12 @@ def single_routes(part: Part) -> tuple[Part, ...]:
 
 def _of_type(resources: Sequence[EnvoyResource | Part], type_url: str) -> Iterator[EnvoyResource]:
     return (each for each in resources if isinstance(each, EnvoyResource) and each.type_url == type_url)
+
+
+def _cluster_around(secret: EnvoyResource, number: int) -> bytes:
+    """Of secrets that nobody takes Envoy does not look at the files."""
+    taker = Cluster(name=f"trial-{number}", transport_socket=taking(SecretName(secret.name), secret.body))
+    return cluster_with_secrets(serialised(taker), by_name((secret,)))
 
 
 def _listener_around(each: EnvoyResource | Part, number: int) -> bytes:

@@ -16,7 +16,12 @@ from meshd.plan import Forward, HeaderEdits, Redirect, Respond, Route, VirtualHo
 
 
 def virtual_host(plan: VirtualHost) -> Part:
-    message = route.VirtualHost(name=plan.name, domains=plan.domains, routes=[_route(each) for each in plan.routes])
+    message = route.VirtualHost(
+        name=plan.name,
+        domains=plan.domains,
+        routes=[_route(each) for each in plan.routes],
+        require_tls=route.VirtualHost.ALL if plan.requires_tls else route.VirtualHost.NONE,
+    )
     origins = tuple(each.origin for each in plan.routes)
     return Part(name=plan.name, body=serialised(message), origin=plan.origin, origins=origins)
 

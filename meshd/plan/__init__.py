@@ -85,6 +85,7 @@ from meshd.plan.routes import (
     WeightedCluster,
 )
 from meshd.plan.tls import (
+    WATCHED_SECRETS,
     CertificateSecret,
     DownstreamTls,
     Secret,
@@ -95,6 +96,7 @@ from meshd.plan.tls import (
 
 __all__ = [
     "UNLIMITED",
+    "WATCHED_SECRETS",
     "Abort",
     "Action",
     "Address",

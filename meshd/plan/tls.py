@@ -8,14 +8,21 @@ from typing import Literal
 from meshd.names import SecretName
 from meshd.problems import NOWHERE, Origin
 
+WATCHED_SECRETS = 50
+"""So many secrets of one proxy are watched, so that renewed files are read; the rest is read when Envoy starts.
+
+Envoy opens an inotify instance for each, a user has 128 of them, and during a hot restart two Envoys run.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSecret:
-    """What the proxy shows of itself."""
+    """What the proxy shows of itself. `below`: no link may lead the files out of this directory; empty, none is set."""
 
     name: SecretName
     certificate_chain: str
     private_key: str
+    below: str = ""
     origin: Origin = NOWHERE
 
 
@@ -23,13 +30,14 @@ class CertificateSecret:
 class ValidationSecret:
     """Whom the proxy believes. Of `ca_certificates` the first file that is there counts, else the first.
 
-    `crl` must be there; `crl_if_present` is used where it is.
+    `crl` must be there; `crl_if_present` is used where it is. `below`: as of a certificate.
     """
 
     name: SecretName
     ca_certificates: tuple[str, ...]
     crl: str | None = None
     crl_if_present: str | None = None
+    below: str = ""
     origin: Origin = NOWHERE
 
 

@@ -36,6 +36,7 @@ from meshd.plan import (
     Route,
     RouteMatch,
     RouteTable,
+    Secret,
     SocketBind,
     TextMatch,
     UpstreamHttp,
@@ -101,6 +102,7 @@ class World:
     hosts: tuple[VirtualHost, ...] = ()
     changed: Mapping[str, Cluster] = field(default_factory=dict)
     listeners: tuple[Listener, ...] = ()
+    secrets: tuple[Secret, ...] = ()
     memo: Memo = field(default_factory=Memo)
 
     def plan(self) -> ProxyPlan:
@@ -114,11 +116,13 @@ class World:
             endpoints=tuple(endpoints(name, *self.clusters[name]) for name in names),
             listeners=(*own, *self.listeners),
             route_tables=(table,),
+            secrets=self.secrets,
         )
 
     def proxy_target(self) -> ProxyTarget:
         plan = self.plan()
-        return ProxyTarget(rendered=render(plan, self.memo), assignments=assignments(plan, {}, self.memo))
+        rendered, assigned = render(plan, self.memo), assignments(plan, {}, self.memo)
+        return ProxyTarget(rendered=rendered, assignments=assigned, secrets=self.secrets)
 
     def target(self, revision: str = "r1") -> Target:
         return Target(revision=RevisionId(revision), proxies={"sidecar": self.proxy_target()})

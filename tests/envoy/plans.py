@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from meshd.names import ClusterName, DnsName, HostName, ListenerName, Locality, RouteTableName, ServiceHost
+from meshd.names import ClusterName, DnsName, HostName, ListenerName, Locality, RouteTableName, SecretName, ServiceHost
 from meshd.plan import (
     Abort,
+    CertificateSecret,
+    ChainMatch,
     CircuitBreakers,
-    ClientCertificate,
     Cluster,
     ClusterEndpoints,
     Cors,
@@ -49,6 +50,7 @@ from meshd.plan import (
     UnixBind,
     UpstreamHttp,
     UpstreamTls,
+    ValidationSecret,
     VirtualHost,
     Warmup,
     WeightedCluster,
@@ -125,9 +127,16 @@ class Certificates:
     key: str
 
 
-def every_cluster(certificates: Certificates) -> tuple[Cluster, ...]:
-    ca = certificates.certificate
-    pair = ClientCertificate(certificate_chain=certificates.certificate, private_key=certificates.key)
+OWN, ROOT = SecretName("own"), SecretName("root")
+
+
+def both_secrets(certificates: Certificates) -> tuple[CertificateSecret, ValidationSecret]:
+    """`OWN` and `ROOT`."""
+    own = CertificateSecret(name=OWN, certificate_chain=certificates.certificate, private_key=certificates.key)
+    return own, ValidationSecret(name=ROOT, ca_certificates=(certificates.certificate,))
+
+
+def every_cluster() -> tuple[Cluster, ...]:
     warmup = Warmup(duration=60 * SECOND, minimum_percent=20.0, aggression=2.0)
     all_outliers = OutlierDetection(
         consecutive_5xx=3,
@@ -164,21 +173,21 @@ def every_cluster(certificates: Certificates) -> tuple[Cluster, ...]:
             ),
             tls=UpstreamTls(
                 sni="localhost",
-                ca_certificates=ca,
+                validation=ROOT,
                 subject_alt_names=("localhost", "spiffe://mesh/reviews"),
-                client_certificate=pair,
+                certificate=OWN,
             ),
         ),
         a_cluster(
             "h-auto",
             http=UpstreamHttp(protocol="downstream"),
-            tls=UpstreamTls(sni=None, ca_certificates=ca, san_from_host=True),
+            tls=UpstreamTls(sni=None, validation=ROOT, san_from_host=True),
             outlier_detection=OutlierDetection(consecutive_5xx=None),
         ),
-        a_cluster("i-unverified", tls=UpstreamTls(sni=None, ca_certificates=None), http=UpstreamHttp()),
+        a_cluster("i-unverified", tls=UpstreamTls(sni=None, validation=None), http=UpstreamHttp()),
         a_cluster("j-unix"),
         a_cluster("k-empty"),
-        a_cluster("l-tcp", tls=UpstreamTls(sni=None, ca_certificates=ca), tcp_keepalive=TcpKeepalive()),
+        a_cluster("l-tcp", tls=UpstreamTls(sni=None, validation=ROOT), tcp_keepalive=TcpKeepalive()),
     )
 
 
@@ -293,7 +302,7 @@ def every_listener() -> tuple[Listener, ...]:
     tls = TcpChain(
         destinations=(to("a-plain"),),
         stat_prefix="tls",
-        server_names=("a.shop", "*.b.shop"),
+        match=ChainMatch(server_names=("a.shop", "*.b.shop")),
         max_connection_duration=60 * SECOND,
     )
     tcp = TcpChain(
@@ -312,10 +321,11 @@ def every_field(certificates: Certificates) -> ProxyPlan:
     """Every field of the plan, at least once; with names in order, as the contract of ProxyPlan has it."""
     other = replace(a_virtual_host("*", *every_route()[-1:]), domains=("*",))
     return a_plan(
-        clusters=every_cluster(certificates),
+        clusters=every_cluster(),
         endpoints=every_endpoint(),
         listeners=every_listener(),
         route_tables=(a_table(a_virtual_host("a.shop", *every_route()), other),),
+        secrets=both_secrets(certificates),
         dns_names=(DnsName("db.shop"), DnsName("gone.shop")),
     )
 

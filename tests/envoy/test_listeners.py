@@ -3,12 +3,12 @@ from __future__ import annotations
 from meshd.envoy import render
 from meshd.memo import Memo
 from meshd.names import RouteTableName
-from meshd.plan import HttpChain, TcpChain
+from meshd.plan import ChainMatch, HttpChain, TcpChain
 from tests.envoy.plans import a_listener, a_plan, to
 from tests.envoy.shown import shown_listener
 
 HTTP = HttpChain(route_table=RouteTableName("80"), stat_prefix="http")
-SNI = TcpChain(destinations=(to("reviews"),), stat_prefix="tls", server_names=("a.shop",))
+SNI = TcpChain(destinations=(to("reviews"),), stat_prefix="tls", match=ChainMatch(server_names=("a.shop",)))
 TCP = TcpChain(destinations=(to("reviews"),), stat_prefix="tcp")
 
 

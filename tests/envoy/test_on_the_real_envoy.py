@@ -21,7 +21,7 @@ from meshd.envoy.trial import single_routes, trial
 from meshd.memo import Memo
 from meshd.plan import (
     Abort,
-    ClientCertificate,
+    ChainMatch,
     Cors,
     HeaderEdits,
     ProxyPlan,
@@ -36,6 +36,8 @@ from meshd.plan import (
 from tests.envoy.conftest import Judge
 from tests.envoy.plans import (
     ANSWERS,
+    OWN,
+    ROOT,
     Certificates,
     a_cluster,
     a_forward,
@@ -45,6 +47,7 @@ from tests.envoy.plans import (
     a_table,
     a_virtual_host,
     at,
+    both_secrets,
     endpoints_of,
     on,
     text,
@@ -70,7 +73,7 @@ def part_of(*routes: Route, name: str = "reviews") -> Part:
 
 def all_resources(plan: ProxyPlan) -> tuple[EnvoyResource, ...]:
     rendered = render(plan, Memo())
-    return (*rendered.clusters, *rendered.listeners, *rendered.routes)
+    return (*rendered.secrets, *rendered.clusters, *rendered.listeners, *rendered.routes)
 
 
 def test_the_fallback_of_everything_is_accepted(everything: ProxyPlan, settings: BootstrapSettings, judge: Judge):
@@ -78,7 +81,9 @@ def test_the_fallback_of_everything_is_accepted(everything: ProxyPlan, settings:
 
 
 def test_the_trial_of_everything_is_accepted(everything: ProxyPlan, judge: Judge):
-    assert judge(trial(all_resources(everything))) == ""
+    secrets = render(everything, Memo()).secrets
+
+    assert judge(trial(all_resources(everything), secrets)) == ""
 
 
 def test_the_trial_of_each_virtual_host_and_each_route_alone_is_accepted(everything: ProxyPlan, judge: Judge):
@@ -126,7 +131,7 @@ def test_a_trial_finds_what_is_wrong_in_a_cluster(judge: Judge):
 
 
 def test_a_trial_finds_what_is_wrong_in_a_listener(judge: Judge):
-    twice = TcpChain(destinations=(to("reviews"),), stat_prefix="tls", server_names=("a.shop",))
+    twice = TcpChain(destinations=(to("reviews"),), stat_prefix="tls", match=ChainMatch(server_names=("a.shop",)))
     bad = a_listener("doubled", twice, twice)
 
     assert "127.0.0.1:15080" in judge(trial(render(a_plan(listeners=(bad,)), Memo()).listeners))
@@ -246,10 +251,10 @@ def test_tls_is_opened_verified_and_refused(
     envoy_binary: Path, settings: BootstrapSettings, tls_backend: int, certificates: Certificates
 ):
     port = free_port()
-    pair = ClientCertificate(certificate_chain=certificates.certificate, private_key=certificates.key)
-    tls = UpstreamTls(sni=None, ca_certificates=certificates.certificate, san_from_host=True, client_certificate=pair)
+    tls = UpstreamTls(sni=None, validation=ROOT, san_from_host=True, certificate=OWN)
     plan = a_running_plan(port, tls_backend)
-    secured = replace(plan, clusters=(a_cluster(http=UpstreamHttp(), tls=tls),))
+    own_and_root = both_secrets(certificates)
+    secured = replace(plan, clusters=(a_cluster(http=UpstreamHttp(), tls=tls),), secrets=own_and_root)
     everywhere = replace(a_virtual_host("*"), domains=("*",))
 
     with running(envoy_binary, the_fallback(replace(secured, route_tables=(a_table(everywhere),)), settings), settings):

@@ -18,7 +18,7 @@ def test_yaml_and_json_show_the_same_in_envoys_words(everything: ProxyPlan):
     shown = yaml.safe_load(to_yaml(rendered, endpoints))
 
     assert shown == json.loads(to_json(rendered, endpoints))
-    assert list(shown) == ["proxy", "clusters", "endpoints", "listeners", "routes"]
+    assert list(shown) == ["proxy", "clusters", "endpoints", "listeners", "routes", "secrets"]
     assert list(shown["clusters"][0])[:3] == ["name", "type", "eds_cluster_config"]
 
 

@@ -22,7 +22,7 @@ from meshd.envoy.trial import trial
 from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, ClusterName, HostName, ListenerName
-from meshd.plan import ClientCertificate, ProxyPlan, SocketBind, UpstreamTls
+from meshd.plan import CertificateSecret, ProxyPlan, Secret, SocketBind
 from meshd.problems import Problems, errors
 
 STORIES = sorted(path.parent for path in Path(__file__).parent.glob("*/README.md"))
@@ -109,8 +109,9 @@ def test_a_real_envoy_accepts_every_story(envoy_binary: Path, short_tmp: Path, c
     """All of them in one run: names and ports are told apart by the story's number, files are ones that are there."""
     everything = [apart(plan, number, certificate) for number, story in enumerate(STORIES) for plan in plans(story)]
     resources = [each for plan in everything for each in resources_of(plan)]
+    secrets = [each for plan in everything for each in render(plan, Memo()).secrets]
     bootstrap = short_tmp / "all.pb"
-    bootstrap.write_bytes(trial(resources))
+    bootstrap.write_bytes(trial(resources, secrets))
 
     command = [envoy_binary, "--mode", "validate", "--log-level", "error", "-c", bootstrap]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -127,10 +128,8 @@ def resources_of(plan: ProxyPlan) -> tuple[EnvoyResource, ...]:
 def apart(plan: ProxyPlan, number: int, certificate: Path) -> ProxyPlan:
     return replace(
         plan,
-        clusters=tuple(
-            replace(each, name=ClusterName(f"{number}|{each.name}"), tls=with_files(each.tls, certificate))
-            for each in plan.clusters
-        ),
+        clusters=tuple(replace(each, name=ClusterName(f"{number}|{each.name}")) for each in plan.clusters),
+        secrets=tuple(with_files(each, certificate) for each in plan.secrets),
         listeners=tuple(
             replace(each, name=ListenerName(f"{number}-{each.name}"), bind=SocketBind(ip="127.0.0.1", port=port))
             for port, each in enumerate(plan.listeners, start=20_000 + 100 * number)
@@ -138,13 +137,11 @@ def apart(plan: ProxyPlan, number: int, certificate: Path) -> ProxyPlan:
     )
 
 
-def with_files(tls: UpstreamTls | None, certificate: Path) -> UpstreamTls | None:
-    if tls is None:
-        return None
-    key = certificate.with_suffix(".key")
-    pair = ClientCertificate(certificate_chain=str(certificate), private_key=str(key))
-    ca = str(certificate) if tls.ca_certificates else None
-    return replace(tls, ca_certificates=ca, client_certificate=pair if tls.client_certificate else None)
+def with_files(secret: Secret, certificate: Path) -> Secret:
+    """Any certificate will do, and any list of revoked ones is none."""
+    if isinstance(secret, CertificateSecret):
+        return replace(secret, certificate_chain=str(certificate), private_key=str(certificate.with_suffix(".key")))
+    return replace(secret, ca_certificates=(str(certificate),), crl=None)
 
 
 @pytest.fixture(scope="module")

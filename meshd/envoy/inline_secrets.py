@@ -1,0 +1,123 @@
+"""Resources whose secrets come by SDS -> the same with the names of the files inside, for where no SDS is.
+
+That is a bootstrap without xDS, and what is past the number of secrets that an Envoy can watch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig, Secret
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext
+from google.protobuf import descriptor_pool
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from meshd.envoy.config_sources import ads
+from meshd.envoy.resource import CLUSTER, EnvoyResource, Rendered
+from meshd.envoy.wire import resource, serialised
+from meshd.memo import Memo
+from meshd.plan import WATCHED_SECRETS
+
+Secrets = Mapping[str, Secret]
+"""By name."""
+
+_BY_SDS = serialised(SdsSecretConfig(sds_config=ads()))
+"""These bytes stand wherever a secret is asked for, and nowhere else: what lacks them need not be taken apart."""
+
+
+def by_name(secrets: Iterable[EnvoyResource]) -> Secrets:
+    return {each.name: Secret.FromString(each.body) for each in secrets}
+
+
+def cluster_with_secrets(body: bytes, secrets: Secrets) -> bytes:
+    return _with_secrets(body, Cluster(), secrets)
+
+
+def listener_with_secrets(body: bytes, secrets: Secrets) -> bytes:
+    return _with_secrets(body, Listener(), secrets)
+
+
+def watchable(rendered: Rendered, memo: Memo) -> Rendered:
+    """Of more secrets than Envoy can watch, the last by name go inside the clusters and listeners that take them."""
+    if len(rendered.secrets) <= WATCHED_SECRETS:
+        return rendered
+    past = rendered.secrets[WATCHED_SECRETS:]
+    clusters = tuple(memo.recall(_without_sds_of, each, *_taken_by(each, past)) for each in rendered.clusters)
+    listeners = tuple(memo.recall(_without_sds_of, each, *_taken_by(each, past)) for each in rendered.listeners)
+    # One stays that stands beside a watched one in the same context.
+    still_taken = {secret.name for user in (*clusters, *listeners) for secret in _taken_by(user, past)}
+    watched = tuple(each for each in rendered.secrets if each not in past or each.name in still_taken)
+    return replace(rendered, clusters=clusters, listeners=listeners, secrets=watched)
+
+
+def _taken_by(user: EnvoyResource, secrets: Iterable[EnvoyResource]) -> tuple[EnvoyResource, ...]:
+    if _BY_SDS not in user.body:
+        return ()
+    return tuple(each for each in secrets if each.name.encode() in user.body)
+
+
+def _without_sds_of(user: EnvoyResource, *secrets: EnvoyResource) -> EnvoyResource:
+    if not secrets:
+        return user
+    put_inside = cluster_with_secrets if user.type_url == CLUSTER else listener_with_secrets
+    return resource(user.type_url, user.name, put_inside(user.body, by_name(secrets)), user.origin, user.parts)
+
+
+def _with_secrets(body: bytes, empty: Message, secrets: Secrets) -> bytes:
+    if _BY_SDS not in body:
+        return body
+    empty.MergeFromString(body)
+    _walk(empty, secrets)
+    return serialised(empty)
+
+
+def _walk(message: Message, secrets: Secrets) -> None:
+    if isinstance(message, CommonTlsContext):
+        _put_inside(message, secrets)
+        return
+    for each in _parts(message):
+        if not isinstance(each, Any):
+            _walk(each, secrets)
+        elif _BY_SDS in each.value:
+            inner = _unpacked(each)
+            _walk(inner, secrets)
+            each.value = serialised(inner)
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            yield from (each for each in value.values() if isinstance(each, Message))
+        elif field.is_repeated:
+            yield from value
+        else:
+            yield value
+
+
+def _unpacked(packed: Any) -> Message:
+    """Of a type that this room has imported: it packed it."""
+    described = descriptor_pool.Default().FindMessageTypeByName(packed.TypeName())
+    return GetMessageClass(described).FromString(packed.value)
+
+
+def _put_inside(context: CommonTlsContext, secrets: Secrets) -> None:
+    """Envoy takes the certificates of a context all by SDS or all not."""
+    asked = context.tls_certificate_sds_secret_configs
+    if asked and all(each.name in secrets for each in asked):
+        context.tls_certificates.extend(secrets[each.name].tls_certificate for each in asked)
+        context.ClearField("tls_certificate_sds_secret_configs")
+    combined = context.combined_validation_context
+    name = combined.validation_context_sds_secret_config.name
+    if name in secrets:
+        merged = CertificateValidationContext()
+        merged.CopyFrom(combined.default_validation_context)
+        merged.MergeFrom(secrets[name].validation_context)
+        context.validation_context.CopyFrom(merged)

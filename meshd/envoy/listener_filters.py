@@ -1,0 +1,46 @@
+"""What has to be known of a connection before its chain is chosen -> listener filters, and no more than needed.
+
+An inspector waits for the client to speak first, which a client of MySQL or SMTP never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from envoy.config.listener.v3.listener_components_pb2 import ListenerFilter
+from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
+from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
+from envoy.extensions.filters.listener.proxy_protocol.v3.proxy_protocol_pb2 import ProxyProtocol
+from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
+from google.protobuf.message import Message
+
+from meshd.envoy.chain_matches import PLAIN_HTTP
+from meshd.envoy.wire import packed
+from meshd.plan import ChainMatch, Listener, TcpChain
+
+
+def listener_filters(plan: Listener, matches: Sequence[ChainMatch]) -> list[ListenerFilter]:
+    """In the order in which a connection meets them: where it was going, then what it says."""
+    filters = []
+    if plan.captures:
+        filters.append(_filter("envoy.filters.listener.original_dst", OriginalDst()))
+    if plan.proxy_protocol:
+        filters.append(_filter("envoy.filters.listener.proxy_protocol", ProxyProtocol()))
+    return filters + inspectors(plan, matches)
+
+
+def inspectors(plan: Listener, matches: Sequence[ChainMatch]) -> list[ListenerFilter]:
+    filters = []
+    if any(match.server_names or match.transport or match.alpn for match in matches) or _looks_up_sni(plan):
+        filters.append(_filter("envoy.filters.listener.tls_inspector", TlsInspector()))
+    if any(match.transport != "tls" and not set(PLAIN_HTTP).isdisjoint(match.alpn) for match in matches):
+        filters.append(_filter("envoy.filters.listener.http_inspector", HttpInspector()))
+    return filters
+
+
+def _looks_up_sni(plan: Listener) -> bool:
+    return any(isinstance(chain, TcpChain) and chain.sni_dns_port is not None for chain in plan.chains)
+
+
+def _filter(name: str, settings: Message) -> ListenerFilter:
+    return ListenerFilter(name=name, typed_config=packed(settings))

@@ -1,0 +1,51 @@
+"""A TCP chain -> the network filters that pass its bytes on. A chain without any closes the connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_forward_proxy_pb2 import (
+    FilterConfig as SniLookup,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from envoy.type.v3.hash_policy_pb2 import HashPolicy
+
+from meshd.envoy.dns_cache import dns_cache_config
+from meshd.envoy.scalars import duration, maybe_duration
+from meshd.envoy.wire import packed
+from meshd.plan import TcpChain, WeightedCluster
+
+_SOURCE_IP = HashPolicy(source_ip=HashPolicy.SourceIp())
+
+
+def tcp_filters(chain: TcpChain) -> list[Filter]:
+    if not chain.destinations:
+        return []
+    proxy = Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain)))
+    return [proxy] if chain.sni_dns_port is None else [_sni_lookup(chain.sni_dns_port), proxy]
+
+
+def _tcp_proxy(chain: TcpChain) -> TcpProxy:
+    tunnel = chain.tunnel
+    return TcpProxy(
+        stat_prefix=chain.stat_prefix,
+        idle_timeout=duration(chain.idle_timeout),
+        max_downstream_connection_duration=maybe_duration(chain.max_connection_duration),
+        hash_policy=[_SOURCE_IP] if chain.hash_source_ip else [],
+        tunneling_config=tunnel and TcpProxy.TunnelingConfig(hostname=tunnel.authority, use_post=tunnel.use_post),
+        **_destinations(chain.destinations),
+    )
+
+
+def _destinations(destinations: tuple[WeightedCluster, ...]) -> dict[str, Any]:
+    if len(destinations) == 1:
+        return {"cluster": destinations[0].cluster}
+    weighted = [TcpProxy.WeightedCluster.ClusterWeight(name=each.cluster, weight=each.weight) for each in destinations]
+    return {"weighted_clusters": TcpProxy.WeightedCluster(clusters=weighted)}
+
+
+def _sni_lookup(port: int) -> Filter:
+    """Has the name that the client asked for looked up before its connection is opened."""
+    lookup = SniLookup(dns_cache_config=dns_cache_config(), port_value=port)
+    return Filter(name="envoy.filters.network.sni_dynamic_forward_proxy", typed_config=packed(lookup))
