@@ -58,15 +58,19 @@ def _http2(http: UpstreamHttp) -> protocol.Http2ProtocolOptions:
     )
 
 
+def verifies_by_host(tls: UpstreamTls | None) -> bool:
+    """The name in the certificate must be the one that the request asks for.
+
+    Envoy takes that without a CA too, and then verifies nothing (spec D-84).
+    """
+    return tls is not None and tls.sni is None and tls.san_from_host and tls.validation is not None
+
+
 def _names(tls: UpstreamTls | None) -> protocol.UpstreamHttpProtocolOptions | None:
     """The name to ask for, and to find in the certificate, come from Host where the plan gives none."""
     if tls is None:
         return None
-    return protocol.UpstreamHttpProtocolOptions(
-        auto_sni=tls.sni is None,
-        # Envoy takes it without a CA too, and then verifies nothing (spec D-84).
-        auto_san_validation=tls.san_from_host and tls.validation is not None,
-    )
+    return protocol.UpstreamHttpProtocolOptions(auto_sni=tls.sni is None, auto_san_validation=verifies_by_host(tls))
 
 
 def _outliers(outliers: OutlierDetection | None) -> HttpProtocolOptions.OutlierDetection | None:
