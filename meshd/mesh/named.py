@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from meshd.mesh.gateways import GatewayName, gateway_name, gateways_of
-from meshd.names import Namespace
+from meshd.mesh.gateways import MESH, GatewayName, gateway_name, gateways_of
+from meshd.names import Namespace, ServiceHost
 from meshd.problems import Origin
+from meshd.registry.hosts import complete
+from meshd.registry.service import Port, Service
 from meshd.resources.destination import Destination
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.l4_routes import L4MatchAttributes, TLSMatchAttributes
@@ -68,4 +70,30 @@ def _asking(virtual_service: VirtualService, speaks: Speaks, matches: tuple[Matc
         through=frozenset().union(*(each or general for each in named)) if named else general,
         ports=frozenset() if 0 in ports else frozenset(ports),
         origin=at,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """Where some rule leads. `port` 0: the rule names none. `by_gateway`: whether gateways go there by it, too."""
+
+    host: ServiceHost
+    port: int
+    speaks: Speaks
+    by_gateway: bool
+
+    def is_to(self, service: Service, port: Port) -> bool:
+        return self.host == service.host and self.port in {0, port.number}
+
+
+def leads_of(virtual_service: VirtualService, domain_suffix: str) -> frozenset[Lead]:
+    namespace = Namespace(virtual_service.metadata.namespace)
+    return frozenset(
+        Lead(
+            host=complete(each.destination.host, namespace, domain_suffix),
+            port=each.destination.port.number if each.destination.port else 0,
+            speaks=each.asking.speaks,
+            by_gateway=each.asking.through != {MESH},
+        )
+        for each in named_by(virtual_service)
     )

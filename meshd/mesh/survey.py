@@ -10,6 +10,7 @@ from meshd.mesh.audience import Crew
 from meshd.mesh.client import Client
 from meshd.mesh.gateways import GatewayName, is_gateway, name_of, selects
 from meshd.mesh.mesh import Mesh
+from meshd.mesh.named import Lead, leads_of
 from meshd.mesh.rules import MergedRule
 from meshd.names import HostName, Namespace, ServiceHost
 from meshd.registry.host_table import HostTable
@@ -44,6 +45,10 @@ class Survey:
     rules: HostTable[tuple[MergedRule, ...]]
     virtual_services: tuple[VirtualService, ...]
     residents: Residents
+
+    def leads(self) -> Mapping[ServiceHost, frozenset[Lead]]:
+        """Where routes lead, by the host of the service; found when somebody asks."""
+        return self.memo.recall(_leads, self.virtual_services, self.mesh.settings.domain_suffix, self.memo)
 
 
 def survey(mesh: Mesh, memo: Memo) -> Survey:
@@ -103,6 +108,16 @@ def _table(rules: Mapping[ServiceHost, tuple[MergedRule, ...]]) -> HostTable[tup
 def _virtual_services(by_host: Mapping[ServiceHost, tuple[VirtualService, ...]]) -> tuple[VirtualService, ...]:
     """Each once, however many hosts it names."""
     return tuple({id(each): each for sharing in by_host.values() for each in sharing}.values())
+
+
+def _leads(
+    virtual_services: tuple[VirtualService, ...], domain_suffix: str, memo: Memo
+) -> dict[ServiceHost, frozenset[Lead]]:
+    found: dict[ServiceHost, set[Lead]] = {}
+    for virtual_service in virtual_services:
+        for lead in memo.recall(leads_of, virtual_service, domain_suffix):
+            found.setdefault(lead.host, set()).add(lead)
+    return {host: frozenset(leads) for host, leads in found.items()}
 
 
 def _client(entry: WorkloadEntry) -> Client:

@@ -136,8 +136,28 @@ def _build(host: ServiceHost, count: int, *parts: ServiceEntry | WorkloadEntry) 
         origin=first.origin,
     )
     return _Built(
-        service=service, entry=first, problems=(*_port_conflicts(host, entries, ports), *passed_over(first, selected))
+        service=service,
+        entry=first,
+        problems=(
+            *_port_conflicts(host, entries, ports),
+            *passed_over(first, selected),
+            *_selects_nobody(first, selected),
+        ),
     )
+
+
+def _selects_nobody(entry: ServiceEntry, selected: list[WorkloadEntry]) -> Iterator[Problem]:
+    """With resolution NONE it is of no use anyway, which is told where the entry is checked."""
+    if entry.workload_selector and not selected and entry.resolution != "NONE":
+        wanted = ", ".join(f"{key}={value}" for key, value in sorted(entry.workload_selector.labels.items()))
+        yield Problem(
+            code="W-VALUE",
+            at=entry.workload_selector.origin,
+            message=f"no WorkloadEntry of namespace {entry.metadata.namespace} has the labels {wanted}"
+            if wanted
+            else f"there is no WorkloadEntry in namespace {entry.metadata.namespace}",
+            hint="look at the spelling of the labels, and at the namespace",
+        )
 
 
 def _united(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

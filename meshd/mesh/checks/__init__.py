@@ -7,9 +7,15 @@ from typing import Final
 
 from meshd.mesh.checks.destinations import destinations
 from meshd.mesh.checks.duplicate_hosts import duplicate_hosts
+from meshd.mesh.checks.egress_proxies import egress_proxies
 from meshd.mesh.checks.hosts import ambiguous_hosts
-from meshd.mesh.checks.rules import duplicate_subsets, tls_on_80, unused_rules
+from meshd.mesh.checks.namesakes import namesakes
+from meshd.mesh.checks.networks import unreachable_networks
+from meshd.mesh.checks.rules import duplicate_subsets, unused_rules
+from meshd.mesh.checks.selectors import idle_selectors
 from meshd.mesh.checks.sidecars import ambiguous_sidecars
+from meshd.mesh.checks.tls import doubtful_tls
+from meshd.mesh.checks.tunnels import idle_tunnels
 from meshd.mesh.survey import Survey
 from meshd.problems import Problem
 
@@ -17,10 +23,15 @@ Check = Callable[[Survey], Iterator[Problem]]
 
 CHECKS: Final[tuple[Check, ...]] = (
     destinations,
+    egress_proxies,
     duplicate_hosts,
     ambiguous_hosts,
     ambiguous_sidecars,
+    namesakes,
+    unreachable_networks,
     duplicate_subsets,
     unused_rules,
-    tls_on_80,
+    idle_selectors,
+    idle_tunnels,
+    doubtful_tls,
 )

@@ -10,7 +10,7 @@ from meshd.memo import Memo
 from meshd.mesh.audience import Audience, Crew
 from meshd.mesh.checks.did_you_mean import Known
 from meshd.mesh.checks.fronts import Fronts
-from meshd.mesh.checks.leads import Asker, Leads
+from meshd.mesh.checks.judge import Asker, Judge
 from meshd.mesh.client import Client
 from meshd.mesh.gateways import GatewayName
 from meshd.mesh.named import Named, named_by
@@ -151,9 +151,9 @@ def _problems(
     )
     asker = Asker(namespace=namespace, exported=exports(virtual_service.export_to, namespace))
     fronts = Fronts(virtual_service, services, settings.domain_suffix)
-    leads = Leads(asker, audience, Namespace(settings.root_namespace), services, HostTable(rules), restores=restores)
+    judge = Judge(asker, audience, Namespace(settings.root_namespace), services, HostTable(rules), restores=restores)
     found = (
-        leads.problem(
+        judge.problem(
             each.destination,
             _full(each.destination, virtual_service, settings),
             each.asking,

@@ -36,7 +36,7 @@ class Seen:
     at_gateway: bool
 
 
-class Leads:
+class Judge:
     """`restores`: some rule of the mesh has PROXY headers, by which a gateway may learn an original destination."""
 
     __slots__ = ("_asker", "_audience", "_restores", "_root", "_rules", "_services")
