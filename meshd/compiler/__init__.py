@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meshd.compiler.host import host_of, unknown
+from meshd.compiler.gateway import gateway_plan
+from meshd.compiler.host import Host, host_of, standing_for, unknown
+from meshd.compiler.part import Planned
+from meshd.compiler.probes import probing
 from meshd.compiler.reach import Reach
 from meshd.compiler.sidecar import sidecar_plan
+from meshd.compiler.zone_peers import with_zone_peers
 from meshd.memo import Memo
+from meshd.mesh.gateways import workload_of
 from meshd.mesh.mesh import Mesh
 from meshd.names import HostName
 from meshd.plan import Probe, ProxyPlan
@@ -30,5 +36,24 @@ def compile_plan(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Compil
     here = host_of(mesh, host, memo)
     if here is None:
         return Compiled(plans=(), problems=(unknown(mesh, host),))
-    sidecar = sidecar_plan(mesh, here, reach, memo)
-    return Compiled(plans=(sidecar.plan,), problems=in_order(sidecar.problems))
+    found = [*_sidecar(mesh, here, reach, memo), *_gateway(mesh, here, memo)]
+    probed = probing(mesh, host, reach, memo)
+    problems = (problem for each in found for problem in each.problems)
+    return Compiled(
+        plans=tuple(each.plan for each in found),
+        probes=probed.probes,
+        problems=in_order((*problems, *probed.problems)),
+    )
+
+
+def _sidecar(mesh: Mesh, host: Host, reach: Reach, memo: Memo) -> Iterator[Planned]:
+    entry = workload_of(mesh, host.name, "sidecar", memo)
+    if entry:
+        yield sidecar_plan(mesh, memo.recall(standing_for, host, entry), reach, memo)
+
+
+def _gateway(mesh: Mesh, host: Host, memo: Memo) -> Iterator[Planned]:
+    entry = workload_of(mesh, host.name, "gateway", memo)
+    if entry:
+        alone = workload_of(mesh, host.name, "sidecar", memo) is None
+        yield gateway_plan(mesh, memo.recall(standing_for, host, entry), entry, memo, alone=alone)

@@ -5,7 +5,7 @@ Knows of no route: what becomes of requests, the compiler says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, NewType
@@ -15,7 +15,7 @@ from meshd.memo import Memo
 from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
 from meshd.names import PROXIES, HostName, Namespace, ProxyName, ServiceHost
-from meshd.registry.hosts import canonical, matches, subset_of
+from meshd.registry.hosts import canonical
 from meshd.registry.precedence import exported_to, exports, precedence
 from meshd.registry.workloads import HOST_ANNOTATION, labels_of
 from meshd.resources.gateway import Gateway, Server
@@ -137,14 +137,14 @@ class GatewayServer:
         return tuple(server_host(text, Namespace(self.gateway.metadata.namespace)) for text in self.server.hosts)
 
 
-def servers_for(mesh: Mesh, client: Client) -> tuple[GatewayServer, ...]:
+def servers_for(mesh: Mesh, client: Client, memo: Memo) -> tuple[GatewayServer, ...]:
     """What the gateway with these labels opens, in the order of spec 2.6. `client`: a workload of role gateway."""
-    return tuple(
-        GatewayServer(gateway=gateway, server=server)
-        for gateway in mesh.gateways
-        if selects(gateway, client.labels)
-        for server in gateway.servers
-    )
+    selecting = (gateway for gateway in mesh.gateways if selects(gateway, client.labels))
+    return tuple(server for gateway in selecting for server in memo.recall(servers_of, gateway))
+
+
+def servers_of(gateway: Gateway) -> tuple[GatewayServer, ...]:
+    return tuple(GatewayServer(gateway=gateway, server=server) for server in gateway.servers)
 
 
 def server_host(text: str, namespace: Namespace) -> ServerHost:
@@ -164,30 +164,15 @@ def bound_to(
     """Those that name a Gateway and are exported to `namespace`, where the gateway itself runs; in the order of V-8."""
     naming = (each for each in virtual_services if each.gateways and gateway in gateways_of(each))
     seen = (each for each in naming if exported_to(_exports(each), namespace))
-    return tuple(sorted(seen, key=lambda each: (_rank(each, namespace), precedence(each.metadata))))
+    return tuple(sorted(seen, key=lambda each: order_at(each, namespace)))
+
+
+def order_at(virtual_service: VirtualService, namespace: Namespace) -> tuple[object, ...]:
+    """V-8: what is the namespace's own and for it, what others have for it by name, what is for everybody."""
+    own = virtual_service.metadata.namespace == namespace
+    rank = 2 if "*" in _exports(virtual_service) else 0 if own else 1
+    return (rank, *precedence(virtual_service.metadata))
 
 
 def _exports(virtual_service: VirtualService) -> frozenset[str]:
     return exports(virtual_service.export_to, Namespace(virtual_service.metadata.namespace))
-
-
-def _rank(virtual_service: VirtualService, namespace: Namespace) -> int:
-    """V-8: what is the namespace's own and for it, what others have for it by name, what is for everybody."""
-    if "*" in _exports(virtual_service):
-        return 2
-    return 0 if virtual_service.metadata.namespace == namespace else 1
-
-
-def common_hosts(
-    hosts: Iterable[ServiceHost], offered: Iterable[ServerHost], namespace: Namespace
-) -> tuple[ServiceHost, ...]:
-    """What hosts of a VirtualService of `namespace` and hosts of a server both mean: of each pair the narrower name."""
-    admitted = [each.host for each in offered if each.admits(namespace)]
-    return tuple(dict.fromkeys(_narrower(hosts, admitted)))
-
-
-def _narrower(hosts: Iterable[ServiceHost], admitted: list[ServiceHost]) -> Iterator[ServiceHost]:
-    for host in hosts:
-        for offer in admitted:
-            if matches(host, offer):
-                yield host if subset_of(host, offer) else offer
