@@ -1,4 +1,4 @@
-"""ServiceEntry, WorkloadEntry, Sidecar and MeshConfig."""
+"""ServiceEntry and WorkloadEntry."""
 
 from __future__ import annotations
 
@@ -121,64 +121,3 @@ def test_a_workload_of_the_mesh_mtls_is_refused_by_its_metadata_too():
     assert verdict("WorkloadEntry", "address: 10.0.0.1", labels) == [
         "E-UNSUPPORTED metadata.labels.security.istio.io/tlsMode"
     ]
-
-
-def sidecar(*egress: str) -> list[str]:
-    found = verdict("Sidecar", f"{{egress: [{', '.join(f'{{{each}}}' for each in egress)}]}}")
-    return [problem.replace(" egress", " ") for problem in found]
-
-
-@pytest.mark.parametrize(
-    ("egress", "problems"),
-    [
-        (["hosts: ['./*', '~shop/*', '~/a.shop', 'shop/*.example.com']"], []),
-        (["hosts: [a.shop]"], ["E-VALUE [0].hosts[0]"]),
-        (["hosts: ['./reviews']"], ["E-VALUE [0].hosts[0]"]),
-        (["hosts: ['./*foo.com']"], ["E-VALUE [0].hosts[0]"]),
-        (["hosts: ['./10.0.0.1']"], ["E-VALUE [0].hosts[0]"]),
-        (["hosts: ['Shop_/*']"], ["E-VALUE [0].hosts[0]"]),
-        (["hosts: ['*/*', './a.shop']"], ["W-VALUE [0].hosts[1]"]),
-        (["hosts: ['./*', './a.shop']"], ["W-VALUE [0].hosts[1]"]),
-        (["hosts: ['./a.shop', './a.shop']"], ["W-VALUE [0].hosts[1]"]),
-        (["hosts: ['~shop/*']"], ["W-VALUE [0].hosts"]),
-        (["hosts: ['~/*']"], []),
-        (["port: {number: 80, name: http}, hosts: ['./*']", "hosts: ['./*']"], []),
-        (["hosts: ['./*']", "port: {number: 80, name: http}, hosts: ['./*']"], ["E-VALUE [0]"]),
-        (["port: {number: 80, name: http}, hosts: ['./*']", "port: {number: 80, name: http}, hosts: ['./*']"],
-         ["E-VALUE [1].port"]),
-        (["port: {number: 80, protocol: HTTP_PROXY}, hosts: ['./*']"], []),
-        (["port: {number: 80, protocol: UDP}, hosts: ['./*']"], ["E-VALUE [0].port.protocol"]),
-        (["port: {number: 80}, hosts: ['./*']"], ["W-PORT-PROTOCOL [0].port"]),
-        (["port: {number: 0, name: http}, hosts: ['./*']"], ["E-VALUE [0].port.number"]),
-        (["port: {number: 0, name: http}, bind: 'unix:///run/a.sock', hosts: ['./*']"], []),
-        (["port: {number: 80, name: http}, bind: 'unix:///run/a.sock', hosts: ['./*']"], ["E-VALUE [0].port.number"]),
-        (["bind: 127.0.0.1, hosts: ['./*']"], ["E-VALUE [0].bind"]),
-        (["port: {number: 80, name: http}, bind: localhost, hosts: ['./*']"], ["E-VALUE [0].bind"]),
-        (["port: {number: 80, name: http}, captureMode: IPTABLES, hosts: ['./*']"], ["W-VALUE [0].captureMode"]),
-        (["port: {name: http}, bind: 'unix://@a', captureMode: IPTABLES, hosts: ['./*']"],
-         ["E-VALUE [0].captureMode"]),
-    ],
-)  # fmt: skip
-def test_egress(egress: list[str], problems: list[str]):
-    assert sidecar(*egress) == problems
-
-
-def test_a_sidecar_says_something():
-    assert verdict("Sidecar", "{}") == ["E-REQUIRED spec"]
-    assert verdict("Sidecar", "outboundTrafficPolicy: {mode: REGISTRY_ONLY}") == []
-    assert verdict("Sidecar", "outboundTrafficPolicy: {mode: ALLOW_ANY}") == [
-        "E-UNSUPPORTED outboundTrafficPolicy.mode"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("spec", "problems"),
-    [
-        ("domainSuffix: mesh.internal, connectTimeout: 3s, httpProxyPort: 15080", []),
-        ("systemCaFile: ca.pem", ["E-VALUE systemCaFile"]),
-        ("defaultHttpRetryPolicy: {attempts: 2, retryOn: foo}", ["E-VALUE defaultHttpRetryPolicy.retryOn"]),
-        ("trustDomain: a", ["E-UNSUPPORTED trustDomain"]),
-    ],
-)
-def test_mesh_settings(spec: str, problems: list[str]):
-    assert verdict("MeshConfig", f"{{{spec}}}") == problems
