@@ -14,6 +14,9 @@ ServiceHost = NewType("ServiceHost", str)
 Namespace = NewType("Namespace", str)
 SubsetName = NewType("SubsetName", str)
 ClusterName = NewType("ClusterName", str)
+LOCAL_CLUSTER = ClusterName("local")
+"""The hosts that do the same as this one. Every bootstrap has it; its endpoints come like those of any other."""
+
 ListenerName = NewType("ListenerName", str)
 RouteTableName = NewType("RouteTableName", str)
 SecretName = NewType("SecretName", str)

@@ -121,5 +121,9 @@ def at_default_paths(plan: ProxyPlan) -> BootstrapSettings:
     """The process as the packaged unit starts it, so that the bytes are the same on every machine."""
     paths = ProxyPaths(proxy=plan.proxy, state=Path("/var/lib/meshd"), runtime=Path("/run/meshd"))
     return BootstrapSettings(
-        proxy=plan.proxy, host=plan.host, xds_socket=str(paths.xds_socket), admin_socket=str(paths.admin_socket)
+        proxy=plan.proxy,
+        host=plan.host,
+        xds_socket=str(paths.xds_socket),
+        admin_socket=str(paths.admin_socket),
+        locality=plan.locality,
     )

@@ -1,14 +1,15 @@
-"""What a pass prepared, in the terms of the delivery room: addresses join it here, and verdicts go back."""
+"""What a pass prepared, in the terms of the delivery room: addresses and health join it here, and verdicts go back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from meshd import reconcile
 from meshd.deliver.delivery import Delivery, ProxyTarget, Refused, Target
 from meshd.deliver.error import DeliveryError
-from meshd.envoy import assignments
+from meshd.envoy import affected, assignments
 from meshd.envoy.resource import EnvoyResource
 from meshd.memo import Memo
 from meshd.names import DnsName, ProxyName, RevisionId
@@ -27,16 +28,40 @@ _REMEMBERED: Final = 100
 """Refusals whose reasons are known; older ones are known to be refused, and no more."""
 
 Answers = Callable[[], Mapping[DnsName, Answer]]
+Unhealthy = Callable[[], frozenset[str]]
+"""The workloads of this host, `namespace/name`, that their probes found unhealthy."""
+
+Assigned = dict[ProxyName, tuple[EnvoyResource, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What endpoints depend on, at one moment."""
+
+    addresses: Mapping[DnsName, tuple[str, ...]]
+    unhealthy: frozenset[str]
+
+    def differing(self, before: _Known) -> list[str]:
+        """Names and workloads of which something else is known now."""
+        names = [name for name in self.addresses.keys() | before.addresses.keys() if self._differs(before, name)]
+        return [*names, *(self.unhealthy ^ before.unhealthy)]
+
+    def _differs(self, before: _Known, name: DnsName) -> bool:
+        return self.addresses.get(name) != before.addresses.get(name)
 
 
 class Delivering:
     """Implements `reconcile.Delivery`."""
 
-    def __init__(self, delivery: Delivery, answers: Answers, aside: reconcile.Aside) -> None:
+    def __init__(
+        self, delivery: Delivery, answers: Answers, aside: reconcile.Aside, unhealthy: Unhealthy = frozenset
+    ) -> None:
         self._delivery = delivery
         self._answers = answers
+        self._unhealthy = unhealthy
         self._aside = aside
         self._memo = Memo()
+        self._last: tuple[Prepared, _Known] | None = None
         self._refusals: dict[RevisionId, Problems] = {}
 
     async def deliver(self, prepared: Prepared, /) -> reconcile.Verdict:
@@ -76,22 +101,35 @@ class Delivering:
             del self._refusals[next(iter(self._refusals))]
 
     async def push_endpoints(self, prepared: Prepared) -> int:
-        """Sends what the DNS answers changed; how many assignments that was."""
-        return self._delivery.push_endpoints(await self._assigned(prepared))
+        """Sends what answers and probes changed; how many assignments that was."""
+        return self._delivery.push_endpoints(await self._aside(self._changed, prepared, self._known()))
 
-    async def _assigned(self, prepared: Prepared) -> dict[ProxyName, tuple[EnvoyResource, ...]]:
+    async def _assigned(self, prepared: Prepared) -> Assigned:
+        return await self._aside(self._assign, prepared, self._known())
+
+    def _known(self) -> _Known:
         addresses = {name: _first_leading(answer) for name, answer in self._answers().items()}
-        return await self._aside(self._assign, prepared, addresses)
+        return _Known(addresses=addresses, unhealthy=self._unhealthy())
 
-    def _assign(
-        self, prepared: Prepared, addresses: Mapping[DnsName, tuple[str, ...]]
-    ) -> dict[ProxyName, tuple[EnvoyResource, ...]]:
+    def _assign(self, prepared: Prepared, known: _Known) -> Assigned:
         assigned = {
-            proxy: assignments(configuration.plan, addresses, self._memo)
+            proxy: assignments(configuration.plan, known.addresses, self._memo, known.unhealthy)
             for proxy, configuration in prepared.proxies.items()
         }
         self._memo.turn()
+        self._last = prepared, known
         return assigned
+
+    def _changed(self, prepared: Prepared, known: _Known) -> Assigned:
+        """Of the plans whose endpoints were assigned last, only what depends on something that differs since then."""
+        if self._last is None or self._last[0] is not prepared:
+            return self._assign(prepared, known)
+        differing = known.differing(self._last[1])
+        self._last = prepared, known
+        return {
+            proxy: affected(configuration.plan, differing, known.addresses, self._memo, known.unhealthy)
+            for proxy, configuration in prepared.proxies.items()
+        }
 
 
 def _of_the_disk(error: OSError) -> DeliveryError:

@@ -68,4 +68,5 @@ class DeliveryRoom:
         return Preflight(self._validator) if self._config.envoy.preflight else Unjudged()
 
     def _fallback(self, rendered: Rendered, assignments: Sequence[EnvoyResource]) -> bytes:
-        return fallback(rendered, assignments, bootstrap_settings(self._config, rendered.proxy, self.host))
+        settings = bootstrap_settings(self._config, rendered.proxy, self.host, rendered.locality)
+        return fallback(rendered, assignments, settings)

@@ -24,7 +24,7 @@ from meshd.daemon.places import bootstrap_settings, proxy_paths, runtime_directo
 from meshd.daemon.status import Commit, Json, Proxy, StaleName
 from meshd.daemon.triggers import Trigger
 from meshd.envoy.bootstrap import xds_bootstrap
-from meshd.names import PROXIES, DnsName, HostName, ProxyName, RevisionId
+from meshd.names import PROXIES, DnsName, HostName, Locality, ProxyName, RevisionId
 from meshd.proxies.admin import AdminError
 from meshd.proxies.error import ProxyError
 from meshd.proxies.supervisor import Event
@@ -169,11 +169,15 @@ class Rooms:
         for proxy in PROXIES:
             paths = proxy_paths(self.config, proxy)
             if proxy in wanted:
-                bootstrap = xds_bootstrap(bootstrap_settings(self.config, proxy, self.host))
-                await self._supervisor.ensure(paths, bootstrap)
+                settings = bootstrap_settings(self.config, proxy, self.host, self._locality(proxy))
+                await self._supervisor.ensure(paths, xds_bootstrap(settings))
             elif self._kept is None or proxy in self._kept:
                 await self._supervisor.retire(paths)
         self._kept = wanted
+
+    def _locality(self, proxy: ProxyName) -> Locality | None:
+        configuration = self.serving.proxies.get(proxy) if self.serving is not None else None
+        return configuration.plan.locality if configuration is not None else None
 
     def until_poll(self) -> timedelta:
         return next_poll(self.config.repository.poll, self._random)

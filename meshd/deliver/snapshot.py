@@ -42,8 +42,8 @@ class Snapshot:
         yield from self.routes.values()
 
     def with_endpoints(self, assignments: Iterable[EnvoyResource]) -> Snapshot:
-        """The same clusters, with the assignments that belong to one of them replaced."""
-        fresh = {a.name: a for a in assignments if a.name in self.clusters}
+        """The same, with those of its assignments replaced."""
+        fresh = {a.name: a for a in assignments if a.name in self.endpoints}
         return replace(self, endpoints={**self.endpoints, **fresh})
 
     def rendered(self, proxy: ProxyName) -> Rendered:

@@ -5,7 +5,7 @@ Paths are plain strings here; that they exist, and who may open them, is seen to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
@@ -25,7 +25,7 @@ from meshd.envoy.scalars import duration
 from meshd.envoy.stats import stats_config
 from meshd.envoy.upstream_http import EXTENSION
 from meshd.envoy.wire import packed, serialised
-from meshd.names import HostName, ProxyName
+from meshd.names import LOCAL_CLUSTER, HostName, Locality, ProxyName
 
 Mode = Literal["xds", "fallback", "trial"]
 
@@ -41,31 +41,47 @@ _LARGEST_REGEX = 32_768
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapSettings:
-    """The process that starts: `proxy` of `host`, with its sockets."""
+    """The process that starts: `proxy` of `host`, with its sockets, and where it stands."""
 
     proxy: ProxyName
     host: HostName
     xds_socket: str
     admin_socket: str
+    locality: Locality = field(default_factory=Locality)
 
 
 def xds_bootstrap(settings: BootstrapSettings) -> bytes:
     """Everything else comes from meshd, over its socket."""
     message = foundation(settings, "xds")
-    message.static_resources.clusters.append(_meshd(settings.xds_socket))
+    message.static_resources.clusters.extend([_meshd(settings.xds_socket), _local()])
     message.dynamic_resources.CopyFrom(_dynamic_resources())
     return serialised(message)
 
 
 def foundation(settings: BootstrapSettings, mode: Mode) -> bootstrap_pb2.Bootstrap:
-    """What every bootstrap of this process has: only then can one take over from another by hot restart."""
+    """What every bootstrap of this process has: only then can one take over from another by hot restart.
+
+    It names a local cluster, which stands apart, among the static clusters: `_local` or `static_local`.
+    """
     return bootstrap_pb2.Bootstrap(
         node=_node(settings, mode),
         admin=bootstrap_pb2.Admin(address=pipe_address(settings.admin_socket, _ADMIN_SOCKET_MODE)),
         stats_config=stats_config(),
         deferred_stat_options=bootstrap_pb2.Bootstrap.DeferredStatOptions(enable_deferred_creation_stats=True),
         layered_runtime=layered_runtime(),
+        cluster_manager=bootstrap_pb2.ClusterManager(local_cluster_name=LOCAL_CLUSTER),
     )
+
+
+def static_local() -> bytes:
+    """For a bootstrap without xDS: without endpoints, which may be appended as a field of it."""
+    return serialised(Cluster(name=LOCAL_CLUSTER, connect_timeout=duration(timedelta(seconds=1))))
+
+
+def locality_of(bootstrap: bytes) -> Locality:
+    """Where the process that it was written for stands."""
+    place = bootstrap_pb2.Bootstrap.FromString(bootstrap).node.locality
+    return Locality(region=place.region, zone=place.zone, subzone=place.sub_zone)
 
 
 def layered_runtime() -> bootstrap_pb2.LayeredRuntime:
@@ -78,7 +94,23 @@ def _node(settings: BootstrapSettings, mode: Mode) -> base_pb2.Node:
     return base_pb2.Node(
         id=f"{settings.proxy}~{settings.host}",
         cluster=settings.proxy,
+        locality=base_pb2.Locality(
+            region=settings.locality.region, zone=settings.locality.zone, sub_zone=settings.locality.subzone
+        ),
         metadata=Struct(fields={MODE_KEY: Value(string_value=mode)}),
+    )
+
+
+def _local() -> Cluster:
+    """Who shares this proxy's zone (spec D-24). Where nothing is zone aware, there is nobody in it.
+
+    All else waits for it, and would for a second while meshd is away; who comes later is as welcome.
+    """
+    return Cluster(
+        name=LOCAL_CLUSTER,
+        type=Cluster.EDS,
+        connect_timeout=duration(timedelta(seconds=1)),
+        eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ads(initial_fetch_timeout=timedelta(milliseconds=100))),
     )
 
 

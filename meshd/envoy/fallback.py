@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
-from meshd.envoy.bootstrap import BootstrapSettings, foundation
+from meshd.envoy.bootstrap import BootstrapSettings, foundation, static_local
 from meshd.envoy.clusters import static_base
 from meshd.envoy.inline_secrets import by_name, cluster_with_secrets, listener_with_secrets
 from meshd.envoy.resource import EnvoyResource, Rendered
 from meshd.envoy.static_resources import static_resources, with_inline_routes
 from meshd.envoy.wire import framed, serialised
+from meshd.names import LOCAL_CLUSTER
 
 _LOAD_ASSIGNMENT = Cluster.LOAD_ASSIGNMENT_FIELD_NUMBER
 
@@ -28,5 +29,6 @@ def fallback(rendered: Rendered, assignments: Sequence[EnvoyResource], settings:
         cluster_with_secrets(static_base(each.body), secrets) + endpoints.get(each.name, b"")
         for each in rendered.clusters
     ]
+    clusters.append(static_local() + endpoints.get(LOCAL_CLUSTER, b""))
     listeners = [with_inline_routes(listener_with_secrets(each.body, secrets), tables) for each in rendered.listeners]
     return serialised(foundation(settings, "fallback")) + static_resources(listeners, clusters)

@@ -22,4 +22,5 @@ def render(plan: ProxyPlan, memo: Memo) -> Rendered:
         listeners=listeners(plan.listeners, memo),
         routes=routes(plan.route_tables, memo),
         secrets=secrets(plan.secrets, frozenset(), memo),
+        locality=plan.locality,
     )

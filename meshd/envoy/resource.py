@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from meshd.names import ProxyName
+from meshd.names import Locality, ProxyName
 from meshd.problems import NOWHERE, Origin
 
 TypeUrl = Literal[
@@ -46,10 +46,14 @@ class EnvoyResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What one proxy is given, but for its endpoints. Each tuple is sorted by name."""
+    """What one proxy is given, but for its endpoints. Each tuple is sorted by name.
+
+    `locality`: where the proxy stands; None where that is not known any more.
+    """
 
     proxy: ProxyName
     clusters: tuple[EnvoyResource, ...]
     listeners: tuple[EnvoyResource, ...]
     routes: tuple[EnvoyResource, ...]
     secrets: tuple[EnvoyResource, ...] = ()
+    locality: Locality | None = None
