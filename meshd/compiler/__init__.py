@@ -24,11 +24,16 @@ __all__ = ["Compiled", "Reach", "compile_plan"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """`problems` are those that only this host has; `probes` are of its own workloads."""
+    """`problems` are those that only this host has; `probes` are of its own workloads.
+
+    `ailments`: what the agent's own settings keep this host from doing. They are no reason to refuse a revision: the
+    host would be left behind, or thrown back to before anybody asked for it.
+    """
 
     plans: tuple[ProxyPlan, ...]
     probes: tuple[Probe, ...] = ()
     problems: Problems
+    ailments: Problems = ()
 
 
 def compile_plan(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Compiled:
@@ -38,11 +43,11 @@ def compile_plan(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Compil
         return Compiled(plans=(), problems=(unknown(mesh, host),))
     found = [*_sidecar(mesh, here, reach, memo), *_gateway(mesh, here, memo)]
     probed = probing(mesh, host, reach, memo)
-    problems = (problem for each in found for problem in each.problems)
     return Compiled(
         plans=tuple(each.plan for each in found),
         probes=probed.probes,
-        problems=in_order((*problems, *probed.problems)),
+        problems=in_order(problem for each in found for problem in each.problems),
+        ailments=in_order(probed.problems),
     )
 
 
