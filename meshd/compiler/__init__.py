@@ -44,7 +44,7 @@ def compile_plan(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Compil
     found = [*_sidecar(mesh, here, reach, memo), *_gateway(mesh, here, memo)]
     probed = probing(mesh, host, reach, memo)
     return Compiled(
-        plans=tuple(each.plan for each in found),
+        plans=tuple(with_zone_peers(each.plan, mesh, here, memo) for each in found),
         probes=probed.probes,
         problems=in_order(problem for each in found for problem in each.problems),
         ailments=in_order(probed.problems),
