@@ -9,7 +9,7 @@ from meshd.mesh.gateways import GatewayName, ServerHost, gateways_of
 from meshd.mesh.visibility import hosts_of
 from meshd.names import Namespace, ServiceHost
 from meshd.registry.host_table import HostTable
-from meshd.registry.hosts import is_wildcard
+from meshd.registry.hosts import is_wildcard, subset_of
 from meshd.resources.virtual_service import VirtualService
 
 
@@ -21,10 +21,36 @@ class Binding:
     hosts: tuple[ServiceHost, ...]
 
 
+class Overlapping:
+    """A set of hosts, asked for those that have names in common with another host."""
+
+    __slots__ = ("_below", "_hosts", "_table")
+
+    def __init__(self, hosts: Iterable[ServiceHost]) -> None:
+        self._hosts = dict.fromkeys(hosts)
+        self._table = HostTable(self._hosts)
+        self._below: dict[str, list[ServiceHost]] = {}
+        for host in self._hosts:
+            for suffix in _suffixes(host):
+                self._below.setdefault(suffix, []).append(host)
+
+    def with_host(self, host: ServiceHost) -> Iterator[ServiceHost]:
+        """Each once: those that cover it, then those that it covers."""
+        yield from (wider for wider, _ in self._table.covering(host))
+        if is_wildcard(host):
+            yield from (
+                narrower for narrower in self._candidates(host) if narrower != host and subset_of(narrower, host)
+            )
+
+    def _candidates(self, wildcard: ServiceHost) -> Iterable[ServiceHost]:
+        """A wildcard of a whole label has an index; one such as `*foo.com` is rare."""
+        return self._below.get(wildcard.removeprefix("*"), ()) if wildcard.startswith("*.") else self._hosts
+
+
 class Bindings:
     """Answers in the order in which the VirtualServices were given."""
 
-    __slots__ = ("_below", "_naming", "_table", "_virtual_services")
+    __slots__ = ("_named", "_naming", "_virtual_services")
 
     def __init__(self, virtual_services: tuple[VirtualService, ...], domain_suffix: str) -> None:
         self._virtual_services = virtual_services
@@ -32,31 +58,20 @@ class Bindings:
         for index, virtual_service in enumerate(virtual_services):
             for host in hosts_of(virtual_service, domain_suffix):
                 self._naming.setdefault(host, []).append(index)
-        self._table = HostTable(self._naming)
-        self._below: dict[str, list[ServiceHost]] = {}
-        for host in self._naming:
-            for suffix in _suffixes(host):
-                self._below.setdefault(suffix, []).append(host)
+        self._named = Overlapping(self._naming)
 
     def to(self, offered: Iterable[ServerHost]) -> list[Binding]:
         """What binds to a server with these hosts."""
         found: dict[int, dict[ServiceHost, None]] = {}
         for offer in offered:
-            for host, named in self._overlapping(offer.host):
+            for named in self._named.with_host(offer.host):
+                narrower = named if subset_of(named, offer.host) else offer.host
                 for index in self._naming[named]:
                     if offer.admits(Namespace(self._virtual_services[index].metadata.namespace)):
-                        found.setdefault(index, {})[host] = None
+                        found.setdefault(index, {})[narrower] = None
         return [
             Binding(virtual_service=self._virtual_services[index], hosts=tuple(found[index])) for index in sorted(found)
         ]
-
-    def _overlapping(self, offered: ServiceHost) -> Iterator[tuple[ServiceHost, ServiceHost]]:
-        """The narrower name, and the one that VirtualServices give. A server's wildcards are whole labels (G-3.7)."""
-        for named, _ in self._table.covering(offered):
-            yield offered, named
-        if is_wildcard(offered):
-            below = self._naming if offered == "*" else self._below.get(offered.removeprefix("*"), ())
-            yield from ((named, named) for named in below if named != offered)
 
 
 def _suffixes(host: ServiceHost) -> Iterator[str]:

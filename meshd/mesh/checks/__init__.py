@@ -7,7 +7,9 @@ from typing import Final
 
 from meshd.mesh.checks.destinations import destinations
 from meshd.mesh.checks.duplicate_hosts import duplicate_hosts
+from meshd.mesh.checks.egress_loops import egress_loops
 from meshd.mesh.checks.egress_proxies import egress_proxies
+from meshd.mesh.checks.gateways import bound_virtual_services, conflicting_servers, idle_gateways
 from meshd.mesh.checks.hosts import ambiguous_hosts
 from meshd.mesh.checks.namesakes import namesakes
 from meshd.mesh.checks.networks import unreachable_networks
@@ -24,6 +26,10 @@ Check = Callable[[Survey], Iterator[Problem]]
 CHECKS: Final[tuple[Check, ...]] = (
     destinations,
     egress_proxies,
+    egress_loops,
+    bound_virtual_services,
+    conflicting_servers,
+    idle_gateways,
     duplicate_hosts,
     ambiguous_hosts,
     ambiguous_sidecars,
