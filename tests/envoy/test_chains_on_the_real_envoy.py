@@ -79,7 +79,7 @@ def test_a_proxy_header_says_where_the_connection_was_going(
     with running(envoy_binary, bootstrap(settings, backends, gateway, clusters=(there,)), settings):
         restored = [told(port, begins=proxied("127.0.0.1", backends[name])) for name in NAMES]
         elsewhere = told(port, begins=proxied("10.9.9.9", backends["first"]))
-        without = told(port)
+        without = told(port, begins=b"GET / HTTP/1.1")
 
     assert restored == list(NAMES)
     assert (elsewhere, without) == ("", "")
