@@ -44,7 +44,11 @@ def service_chain(upstream: Upstream, port: Port, *, match: ChainMatch) -> TcpCh
     """To the service itself, which no rule speaks of."""
     name = cluster_name(upstream.service.host, port.number)
     target = Target(cluster=name, policy=upstream.policy(port), upstream=upstream, port=port)
-    return _chain([(target, 0)], match=match, stat_prefix=name, tls=None, origin=port.origin)
+    return target_chain(target, match=match, origin=port.origin)
+
+
+def target_chain(target: Target, *, match: ChainMatch, origin: Origin) -> TcpChain:
+    return _chain([(target, 0)], match=match, stat_prefix=target.cluster, tls=None, origin=origin)
 
 
 def _weighty(route: Sequence[RouteDestination]) -> Sequence[RouteDestination]:

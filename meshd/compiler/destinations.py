@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from meshd.compiler.load_balancers import discovery
 from meshd.compiler.policy import Policy
-from meshd.compiler.upstream import Upstream, is_callable
+from meshd.compiler.upstream import Upstream
 from meshd.names import ClusterName, Namespace, ServiceHost, SubsetName, cluster_name
+from meshd.plan import OriginalDestination
 from meshd.problems import Problem, nearest
 from meshd.registry.hosts import complete
 from meshd.registry.service import Port, Service
 from meshd.resources.destination import Destination
 from meshd.resources.virtual_service import HTTPRoute, VirtualService
+
+NO_CAPTURE: Final = "E-SE-NONE-NOCAPTURE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,7 @@ class Unroutable:
 class Destinations:
     """What the destinations of one VirtualService mean to a request that came in on `port`.
 
-    `captured`: where a connection was going is known, so that services with resolution NONE can be called.
+    `captured`: where a connection was going is known, so that clusters that need it can be used.
     """
 
     __slots__ = ("_captured", "_namespace", "_port", "_suffix", "_upstreams")
@@ -63,16 +68,39 @@ class Destinations:
         upstream = self._upstreams.get(host)
         if upstream is None:
             return _unroutable(destination, "host", "W-VS-DEST-HIDDEN", f"{host} is not exported to this host", "")
-        if not is_callable(upstream.service, captured=self._captured):
-            return _needs_capture(destination, host)
-        port = self._choose(destination, upstream.service)
-        return _target(destination, upstream, port) if port else _no_port(destination, upstream.service, self._port)
+        return target(destination, upstream, self._port, captured=self._captured)
 
-    def _choose(self, destination: Destination, service: Service) -> Port | None:
-        """V-52: the port it names; else the service's only one; else the one that the request was sent to."""
-        if destination.port:
-            return service.port(destination.port.number)
-        return service.ports[0] if len(service.ports) == 1 else service.port(self._port)
+
+def target(destination: Destination, upstream: Upstream, port: int, *, captured: bool) -> Target | Unroutable:
+    """The cluster of a destination whose service is known; `port`: the one that the client addressed."""
+    service = upstream.service
+    chosen = _choose(destination, service, port)
+    if chosen is None:
+        return _no_port(destination, service, port)
+    name = cluster_name(service.host, chosen.number, SubsetName(destination.subset or ""))
+    policy = upstream.policies.get(name)
+    if policy is None:
+        return _no_subset(destination, upstream)
+    if not captured and needs_capture(service, chosen, policy):
+        return _not_captured(destination, service)
+    return Target(cluster=name, policy=policy, upstream=upstream, port=chosen)
+
+
+def _choose(destination: Destination, service: Service, port: int) -> Port | None:
+    """V-52: the port it names; else the service's only one; else the one that the request was sent to."""
+    if destination.port:
+        return service.port(destination.port.number)
+    return service.ports[0] if len(service.ports) == 1 else service.port(port)
+
+
+def needs_capture(service: Service, port: Port, policy: Policy) -> bool:
+    """Its connections go to the address that the client dialled, which only capture can know (spec 7.1, D-11)."""
+    return isinstance(discovery(service, port, policy.load_balancer), OriginalDestination)
+
+
+def is_callable(upstream: Upstream, port: Port, *, captured: bool) -> bool:
+    """Whether the service's own cluster of a port can be used."""
+    return captured or not needs_capture(upstream.service, port, upstream.policy(port))
 
 
 def destination_hosts(virtual_service: VirtualService, suffix: str) -> tuple[ServiceHost, ...]:
@@ -97,19 +125,11 @@ def _of_http(route: HTTPRoute) -> Iterator[Destination]:
         yield route.mirror
 
 
-def _target(destination: Destination, upstream: Upstream, port: Port) -> Target | Unroutable:
-    service = upstream.service
-    name = cluster_name(service.host, port.number, SubsetName(destination.subset or ""))
-    policy = upstream.policies.get(name)
-    if policy is not None:
-        return Target(cluster=name, policy=policy, upstream=upstream, port=port)
-    subsets = {cluster.subset for cluster in upstream.clusters} - {""}
-    message = (
-        f"no subset {destination.subset!r} of {service.host} in the DestinationRule that is in force for this host"
-    )
-    return _unroutable(
-        destination, "subset", "E-VS-SUBSET-UNDEFINED", message, nearest(destination.subset or "", subsets)
-    )
+def _no_subset(destination: Destination, upstream: Upstream) -> Unroutable:
+    wanted = destination.subset or ""
+    message = f"no subset {wanted!r} of {upstream.service.host} in the DestinationRule that is in force for this host"
+    hint = nearest(wanted, {cluster.subset for cluster in upstream.clusters} - {""})
+    return _unroutable(destination, "subset", "E-VS-SUBSET-UNDEFINED", message, hint)
 
 
 def _no_port(destination: Destination, service: Service, port: int) -> Unroutable:
@@ -119,9 +139,10 @@ def _no_port(destination: Destination, service: Service, port: int) -> Unroutabl
     return _unroutable(destination, "port", "W-VS-DEST-PORT", message, f"name one of its ports: {known}")
 
 
-def _needs_capture(destination: Destination, host: ServiceHost) -> Unroutable:
-    message = f"{host} has resolution NONE, which needs capture: there is no address to connect to"
-    return _unroutable(destination, "host", "E-SE-NONE-NOCAPTURE", message, "use resolution DNS or STATIC")
+def _not_captured(destination: Destination, service: Service) -> Unroutable:
+    why = "resolution NONE" if service.resolution == "NONE" else "load balancer PASSTHROUGH"
+    message = f"{service.host} has {why}, which needs capture: there is no address to connect to"
+    return _unroutable(destination, "host", NO_CAPTURE, message, "use resolution DNS or STATIC")
 
 
 def _unroutable(destination: Destination, field: str, code: str, message: str, hint: str) -> Unroutable:

@@ -21,19 +21,19 @@ class Domains:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """How the hosts of one table are called. `port` None: it is for all ports, and a Host says which it means."""
+    """How the hosts of a table are called. `with_port`: it is for all ports, and a Host says which it means."""
 
     client: Namespace
     suffix: str
-    port: int | None
+    with_port: bool
 
 
-def naming(client: Namespace, suffix: str, port: int | None) -> Naming:
-    return Naming(client=client, suffix=suffix, port=port)
+def naming(client: Namespace, suffix: str, with_port: bool) -> Naming:  # noqa: FBT001
+    return Naming(client=client, suffix=suffix, with_port=with_port)
 
 
 def domains(host: ServiceHost, addresses: tuple[str, ...], port: int, how: Naming) -> Domains:
-    written = port if how.port is None else None
+    written = port if how.with_port else None
     full = [_literal(host)] if is_ip(host) else [host, f"{host}."]
     other = [*_short_forms(host, how), *_literals(addresses)]
     return Domains(full=tuple(_with_port(full, written)), other=tuple(_with_port(other, written)))

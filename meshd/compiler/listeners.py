@@ -1,183 +1,162 @@
-"""The Sidecar's egress listeners and the HTTP proxy port -> bound listeners and their route tables (spec 9.1, 7.2)."""
+"""A Sidecar's egress listeners, the HTTP proxy port and the capture -> listeners and their route tables (9.1, 7.2)."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from meshd.compiler.tcp_chains import Served, tcp_chains
-from meshd.compiler.upstream import is_callable
+from meshd.compiler.captured import Everywhere, captured_port
+from meshd.compiler.connection_groups import ConnectionGroups
+from meshd.compiler.offers import Offer, offers, united
+from meshd.compiler.places import LOOPBACK, Place, bound_at, bound_by, captured_at, http_proxy_at
+from meshd.compiler.port_listeners import Bound, Connections, Requests, listener
+from meshd.compiler.requests import RequestTables
+from meshd.compiler.unknown_traffic import UnknownTraffic
 from meshd.compiler.view import View
-from meshd.compiler.virtual_hosts import route_table
+from meshd.compiler.virtual_hosts import entries
 from meshd.mesh.visibility import Scope
-from meshd.names import ListenerName, RouteTableName
-from meshd.plan import Bind, HttpChain, Listener, RouteTable, SocketBind, UnixBind
-from meshd.problems import Origin, Problem, Problems
+from meshd.problems import Origin, Problem
 from meshd.resources.protocol import Family, family, port_protocol
-from meshd.resources.sidecar import IstioEgressListener, SidecarPort
+from meshd.resources.sidecar import HTTP_PROXY, IstioEgressListener, SidecarPort
 
-_LOOPBACK: Final = "127.0.0.1"
-_UNIX: Final = "unix://"
-_HTTP_PROXY: Final = "HTTP_PROXY"
+_PROXY_TABLE = "http_proxy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """One listener, and the table it routes by where it is HTTP. `listener` None: it would have nothing to offer."""
+class Outbound:
+    """`everything`: what all entries import together. `captures`: this host's connections are redirected."""
 
-    listener: Listener | None = None
-    table: RouteTable | None = None
-    problems: Problems = ()
+    view: View
+    everything: Scope
+    unknown: UnknownTraffic
+    captures: bool
 
+    def listeners(self, egress: tuple[IstioEgressListener, ...], http_proxy_port: int) -> Iterator[Bound]:
+        """The ports that entries name are theirs; then comes the HTTP proxy; an entry without port has what is left.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a listener is bound, what it is called and who asked for it. `port` 0: a Unix socket."""
+        Where nothing is said of egress, all ports are captured (SC-16).
+        """
+        named = [(entry, entry.port) for entry in egress if entry.port]
+        taken = frozenset(port.number for _, port in named)
+        for entry, port in named:
+            yield from self._named(entry, port)
+        settings = self.view.host.settings
+        if http_proxy_port and http_proxy_port not in taken:
+            place = self.view.memo.recall(http_proxy_at, LOOPBACK, http_proxy_port, settings.origin)
+            yield self._http_proxy(self.everything, place, _PROXY_TABLE)
+        for entry in egress:
+            if entry.port is None:
+                yield from self._unnamed(entry, taken, http_proxy_port)
+        if self.captures and not egress:
+            yield from self._all_captured(self.everything, taken, settings.origin)
 
-    bind: Bind
-    name: ListenerName
-    port: int
-    origin: Origin
+    # --- entries that name a port ---
 
+    def _named(self, entry: IstioEgressListener, port: SidecarPort) -> Iterator[Bound]:
+        within = self.view.scope(entry)
+        place = self._place(entry, port)
+        if place.proxy:
+            yield self._http_proxy(within, place, place.table_name)
+            return
+        speaks = family(port_protocol(port.protocol, port.name or ""))
+        found = offers(self.view, within, captured=place.captured)
+        offer = found.get(place.port, Offer()) if place.port else united(found.values())
+        yield Bound(problems=(*self._uncaptured(entry), *_of_other_families(offer, speaks, place)))
+        yield from self._of_family(within, place, offer.only(speaks), speaks, anywhere=entry.bind is None)
 
-def listeners(
-    view: View, egress: tuple[IstioEgressListener, ...], everything: Scope, http_proxy_port: int
-) -> Iterator[Bound]:
-    """The ports that entries name are theirs; then comes the HTTP proxy; an entry without port binds what is left."""
-    named = [(entry, entry.port) for entry in egress if entry.port]
-    taken = {port.number for _, port in named}
-    for entry, port in named:
-        yield _named(view, entry, port)
-    if http_proxy_port and http_proxy_port not in taken:
-        place = _socket(_LOOPBACK, http_proxy_port, view.host.settings.origin)
-        yield _http(view, everything, place, "http_proxy", absolute_urls=True)
-    for entry in egress:
-        if entry.port is None:
-            yield from _unnamed(view, entry, taken | {http_proxy_port})
+    def _of_family(
+        self, within: Scope, place: Place, offer: Offer, speaks: Family, *, anywhere: bool
+    ) -> Iterator[Bound]:
+        requests = self._requests(within, place, offer) if speaks == "http" else Requests()
+        groups = ConnectionGroups(self.view, within, captured=place.captured)
+        if place.captured and anywhere:
+            everywhere = Everywhere(view=self.view, groups=groups, unknown=self.unknown, origin=place.origin)
+            yield from captured_port(everywhere, place.port, requests, offer)
+            return
+        connections = Connections(groups=groups, tls=tuple(offer.tls), tcp=tuple(offer.tcp))
+        rest = self.unknown.chain if place.captured else None
+        found = listener(self.view, place, requests, connections, rest)
+        yield found if found.listener else replace(found, problems=(*found.problems, _empty(place)))
 
+    def _requests(self, within: Scope, place: Place, offer: Offer) -> Requests:
+        if place.port == 0:
+            return self._tables.of_all_ports(within, place, place.table_name, offer)
+        return self._tables.bound(place, entries(self.view, within, captured=place.captured), offer)
 
-# --- entries --------------------------------------------------------------------------------------------------
+    def _place(self, entry: IstioEgressListener, port: SidecarPort) -> Place:
+        memo = self.view.memo
+        if self._is_captured(entry):
+            return memo.recall(captured_at, entry.bind or LOOPBACK, port.number, entry.origin)
+        return memo.recall(bound_by, entry, port)
 
+    def _http_proxy(self, within: Scope, place: Place, table: str) -> Bound:
+        offer = united(offers(self.view, within, captured=False).values())
+        requests = self._tables.of_all_ports(within, place, table, offer)
+        return listener(self.view, place, requests, None, None)
 
-def _named(view: View, entry: IstioEgressListener, port: SidecarPort) -> Bound:
-    within = view.scope(entry)
-    place = _place(entry, port)
-    if port.protocol.upper() == _HTTP_PROXY:
-        return _http(view, within, place, _table_name(place), absolute_urls=True)
-    speaks = family(port_protocol(port.protocol, port.name or ""))
-    served = list(_served(view, within, place.port))
-    problems = [*_uncaptured(entry), *_of_other_families(served, speaks, place)]
-    if speaks == "http":
-        bound = _http(view, within, place, _table_name(place), absolute_urls=False)
-        return Bound(listener=bound.listener, table=bound.table, problems=(*problems, *bound.problems))
-    return _tcp([each for each in served if each.port.family == speaks], place, problems)
+    # --- all ports ---
 
+    def _unnamed(self, entry: IstioEgressListener, taken: frozenset[int], http_proxy_port: int) -> Iterator[Bound]:
+        within = self.view.scope(entry)
+        if self._is_captured(entry):
+            yield from self._all_captured(within, taken, entry.origin)
+        else:
+            yield Bound(problems=tuple(self._uncaptured(entry)))
+            yield from self._all_bound(within, taken | {http_proxy_port}, entry.origin)
 
-def _unnamed(view: View, entry: IstioEgressListener, taken: set[int]) -> Iterator[Bound]:
-    """SC-11: each service port that nobody else has is bound, on the loopback address."""
-    within = view.scope(entry)
-    by_port: dict[int, list[Served]] = {}
-    for each in _served(view, within, 0):
-        by_port.setdefault(each.port.number, []).append(each)
-    for number in sorted(by_port.keys() - taken):
-        yield _of_service_port(view, within, by_port[number], _socket(_LOOPBACK, number, entry.origin))
+    def _all_bound(self, within: Scope, taken: frozenset[int], origin: Origin) -> Iterator[Bound]:
+        """SC-11: each service port that nobody else has is bound, on the loopback address."""
+        view = self.view
+        found, hosts = offers(view, within, captured=False), entries(view, within)
+        groups = ConnectionGroups(view, within, captured=False)
+        for number in sorted(found.keys() - taken):
+            offer = found[number]
+            place = view.memo.recall(bound_at, LOOPBACK, number, origin)
+            requests = self._tables.bound(place, hosts, offer) if offer.http else Requests()
+            connections = Connections(
+                groups=groups,
+                tls=tuple(offer.tls),
+                tcp=tuple(offer.tcp),
+                unregistered=tuple(groups.unregistered.get(number, ())),
+            )
+            yield listener(view, place, requests, connections, None)
 
+    def _all_captured(self, within: Scope, taken: frozenset[int], origin: Origin) -> Iterator[Bound]:
+        view = self.view
+        found, hosts = offers(view, within, captured=True), entries(view, within, captured=True)
+        groups = ConnectionGroups(view, within, captured=True)
+        everywhere = Everywhere(view=view, groups=groups, unknown=self.unknown, origin=origin)
+        numbers = found.keys() | hosts.hosts.keys() | hosts.blocks.keys() | groups.unregistered.keys()
+        for number in sorted(numbers - taken):
+            offer = found.get(number, Offer())
+            yield from captured_port(everywhere, number, self._tables.captured(number, hosts, offer), offer)
 
-def _of_service_port(view: View, within: Scope, served: list[Served], place: Place) -> Bound:
-    families = {each.port.family for each in served}
-    if families == {"http"}:
-        return _http(view, within, place, _table_name(place), absolute_urls=False)
-    if "http" in families:
-        return Bound(problems=(_mixed(served, place),))
-    return _tcp(served, place, [])
+    # --- capture ---
 
+    @property
+    def _tables(self) -> RequestTables:
+        return RequestTables(view=self.view, unknown=self.unknown, captures=self.captures)
 
-def _served(view: View, within: Scope, number: int) -> Iterator[Served]:
-    """The ports with this number, or all; of services that can be called without capture."""
-    for service in within.services.values():
-        if is_callable(service):
-            for port in service.ports:
-                if number in {0, port.number}:
-                    yield Served(view.upstream(service), port)
+    def _is_captured(self, entry: IstioEgressListener) -> bool:
+        """SC-12. A Unix socket and an HTTP proxy are addressed by their clients, whatever is captured."""
+        addressed = entry.is_unix or (entry.port is not None and entry.port.protocol.upper() == HTTP_PROXY)
+        return self.captures and entry.capture_mode != "NONE" and not addressed
 
-
-# --- listeners ------------------------------------------------------------------------------------------------
-
-
-def _http(view: View, within: Scope, place: Place, name: str, *, absolute_urls: bool) -> Bound:
-    """An explicit proxy and a Unix socket have one table for the services of all ports."""
-    port = None if absolute_urls or place.port == 0 else place.port
-    table = route_table(view, within, RouteTableName(name), port)
-    chain = HttpChain(
-        route_table=table.routes.name,
-        stat_prefix=f"outbound_{place.name}",
-        absolute_urls=absolute_urls,
-        grpc_web=_has_grpc_web(within, port),
-    )
-    listener = Listener(name=place.name, bind=place.bind, chains=(chain,), origin=place.origin)
-    return Bound(listener=listener, table=table.routes, problems=table.problems)
-
-
-def _tcp(served: list[Served], place: Place, problems: list[Problem]) -> Bound:
-    chains = tcp_chains(served, place.origin, problems)
-    if not chains:
-        message = f"no service to offer on {place.name}, so it is not bound"
-        problems.append(Problem(code="W-SC-EMPTY", at=place.origin, message=message, hint="look at its hosts"))
-        return Bound(problems=tuple(problems))
-    listener = Listener(name=place.name, bind=place.bind, chains=chains, origin=place.origin)
-    return Bound(listener=listener, problems=tuple(problems))
-
-
-def _place(entry: IstioEgressListener, port: SidecarPort) -> Place:
-    bind = entry.bind or _LOOPBACK
-    if bind.startswith(_UNIX):
-        path = UnixBind(path=bind.removeprefix(_UNIX))
-        return Place(bind=path, name=ListenerName(bind), port=0, origin=entry.origin)
-    return _socket(str(ipaddress.ip_address(bind)), port.number, entry.origin)
-
-
-def _socket(ip: str, port: int, origin: Origin) -> Place:
-    return Place(bind=SocketBind(ip=ip, port=port), name=ListenerName(f"{ip}_{port}"), port=port, origin=origin)
-
-
-def _table_name(place: Place) -> str:
-    """Spec 11: the port, or the bind of a Unix socket."""
-    return str(place.port) if place.port else place.name
-
-
-def _has_grpc_web(within: Scope, number: int | None) -> bool:
-    return any(
-        port.protocol == "GRPC-WEB" and number in {None, port.number}
-        for service in within.services.values()
-        for port in service.ports
-    )
+    def _uncaptured(self, entry: IstioEgressListener) -> Iterator[Problem]:
+        if entry.capture_mode == "IPTABLES" and not self.captures:
+            message = "nothing captures connections on this host, so the port is bound"
+            yield Problem(code="W-SC-CAPTURE", at=entry.origin.at("captureMode"), message=message)
 
 
-# --- what has to be said --------------------------------------------------------------------------------------
+def _empty(place: Place) -> Problem:
+    message = f"no service to offer on {place.name}, so it is not bound"
+    return Problem(code="W-SC-EMPTY", at=place.origin, message=message, hint="look at its hosts")
 
 
-def _uncaptured(entry: IstioEgressListener) -> Iterator[Problem]:
-    if entry.capture_mode == "IPTABLES":
-        message = "nothing captures connections on this host, so the port is bound"
-        yield Problem(code="W-SC-CAPTURE", at=entry.origin.at("captureMode"), message=message)
-
-
-def _of_other_families(served: Iterable[Served], speaks: Family, place: Place) -> Iterator[Problem]:
+def _of_other_families(offer: Offer, speaks: Family, place: Place) -> Iterator[Problem]:
     if place.port == 0:  # a Unix socket offers whatever speaks its protocol
         return
-    for each in served:
+    for each in (*offer.http, *offer.tls, *offer.tcp):
         if each.port.family != speaks:
             message = f"port {each.port.number} of {each.host} is {each.port.protocol}, so it is left out here"
             yield Problem(code="W-SC-PORT-PROTOCOL", at=place.origin.at("port"), message=message)
-
-
-def _mixed(served: list[Served], place: Place) -> Problem:
-    http = next(each.host for each in served if each.port.family == "http")
-    other = next(each for each in served if each.port.family != "http")
-    message = (
-        f"HTTP of {http} and {other.port.protocol} of {other.host} on one bound port, {place.port}, is not supported"
-    )
-    hint = "give one of them an egress listener with a port of its own"
-    return Problem(code="E-UNSUPPORTED", at=place.origin, message=message, hint=hint)

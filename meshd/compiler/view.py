@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from meshd.compiler.destinations import destination_hosts
 from meshd.compiler.host import Host
-from meshd.compiler.matches import Entrance, is_mesh
+from meshd.compiler.matches import Entrance
 from meshd.compiler.routes import Routes, routes
 from meshd.compiler.upstream import Upstream, upstream
 from meshd.memo import Memo
@@ -14,7 +14,7 @@ from meshd.mesh.client import Client
 from meshd.mesh.gateways import MESH
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.visibility import Scope, destination_of, scope
-from meshd.names import ProxyName, ServiceHost
+from meshd.names import ClusterName, ProxyName, ServiceHost
 from meshd.registry.host_table import HostTable
 from meshd.registry.service import Service
 from meshd.resources.sidecar import IstioEgressListener
@@ -56,24 +56,33 @@ class View:
             self._upstreams[id(service)] = found
         return found
 
-    def routes(self, virtual_service: VirtualService, port: int, within: Scope) -> Routes:
+    def routes(self, virtual_service: VirtualService, port: int, within: Scope, *, captured: bool = False) -> Routes:
+        """What becomes of the requests that applications on this host send to a port."""
+        destinations = self.destinations(virtual_service, within)
+        return self.memo.recall(routes, virtual_service, self.host, self.entrance(port, captured), *destinations)
+
+    def destinations(self, virtual_service: VirtualService, within: Scope) -> list[Upstream]:
+        """The services that its rules lead to, imported or not; those that the host must not see are not there."""
         hosts = self.memo.recall(destination_hosts, virtual_service, self.host.settings.domain_suffix)
-        services = (destination_of(self._mesh, host, within) for host in hosts)
-        destinations = [self.upstream(service) for service in services if service]
-        entrance = self.memo.recall(_from_mesh, self.host, port)
-        return self.memo.recall(routes, virtual_service, self.host, entrance, *destinations)
+        services = (self.service(host, within) for host in hosts)
+        return [self.upstream(service) for service in services if service]
+
+    @property
+    def dynamic_clusters(self) -> frozenset[ClusterName]:
+        """Those that look up the name which a request asks for."""
+        waiting = (each for each in self.upstreams if each.service.resolution == "DYNAMIC_DNS")
+        return frozenset(cluster.name for each in waiting for cluster in each.clusters)
+
+    def service(self, host: ServiceHost, within: Scope) -> Service | None:
+        return destination_of(self._mesh, host, within)
+
+    def entrance(self, port: int, captured: bool) -> Entrance:  # noqa: FBT001
+        """Of this host's own applications."""
+        return self.memo.recall(_from_mesh, self.host, port, captured)
 
 
-def _from_mesh(host: Host, port: int) -> Entrance:
-    return Entrance(gateways=frozenset({MESH}), client=host.client, port=port)
-
-
-def speaks_http_to_mesh(virtual_service: VirtualService) -> bool:
-    """It has `http` rules, and some of them are for sidecars."""
-    gateways = virtual_service.gateways
-    return any(
-        is_mesh(gateways) or any(MESH in match.gateways for match in rule.match) for rule in virtual_service.http
-    )
+def _from_mesh(host: Host, port: int, captured: bool) -> Entrance:  # noqa: FBT001
+    return Entrance(gateways=frozenset({MESH}), client=host.client, port=port, captured=captured)
 
 
 def _visible(client: Client, count: int, *parts: IstioEgressListener | Service) -> dict[ServiceHost, Service]:

@@ -1,30 +1,31 @@
-"""Services and VirtualServices of a scope -> the virtual hosts of one route table, each domain with one owner."""
+"""Services and VirtualServices of a scope -> virtual hosts by port, and tables in which each domain has one owner."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from meshd.compiler.destinations import is_callable
 from meshd.compiler.domains import Domains, Naming, domains, naming
 from meshd.compiler.host import Host
-from meshd.compiler.routes import REASON, Routes, default_routes
-from meshd.compiler.upstream import Upstream, is_callable
-from meshd.compiler.view import View, speaks_http_to_mesh
+from meshd.compiler.mesh_rules import rules_for_mesh
+from meshd.compiler.routes import Routes, default_routes
+from meshd.compiler.upstream import Upstream
+from meshd.compiler.view import View
+from meshd.fields import is_ip
 from meshd.memo import Memo
 from meshd.mesh.visibility import Scope
 from meshd.names import RouteTableName, ServiceHost
-from meshd.plan import Respond, Route, RouteMatch, RouteTable, VirtualHost
+from meshd.plan import RouteTable, VirtualHost
 from meshd.problems import Problems
 from meshd.registry.host_table import HostTable
 from meshd.registry.service import Port
 from meshd.resources.virtual_service import VirtualService
 
 _NONE: Final = (None, None)
-_UNKNOWN: Final = Respond(status=502, headers=((REASON, "host is not in the registry"),))
-_BLOCK_ALL: Final = VirtualHost(
-    name="block_all", domains=("*",), routes=(Route(name="block_all", match=RouteMatch(), action=_UNKNOWN),)
-)
+_UNREGISTERED_PORT: Final = 80
+"""Where hosts that no service has are called, unless their VirtualService has services beside them (V-1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,74 +39,128 @@ class Entry:
     """A virtual host with all the domains it would like to have. `full`: those that are its host's own name."""
 
     virtual_host: VirtualHost
+    port: int
     full: tuple[str, ...]
     problems: Problems = ()
 
 
-def route_table(view: View, within: Scope, name: RouteTableName, port: int | None) -> Table:
-    """The table of one port; with `port` None one for all ports, where a Host says which it means.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """What a VirtualService does with all requests to the addresses of a network, on one port (V-1)."""
 
-    Who is not in it is refused (REGISTRY_ONLY).
-    """
-    entries = sorted(_Entries(view, within, port).all(), key=lambda entry: entry.virtual_host.name)
-    virtual_hosts = (*_without_rivals(entries, view.memo), _BLOCK_ALL)
+    network: str
+    port: int
+    virtual_host: VirtualHost
+    problems: Problems = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """By port. The blocks have meaning only where it is known to which address a connection was going."""
+
+    hosts: Mapping[int, list[Entry]]
+    blocks: Mapping[int, list[Block]]
+
+    @property
+    def all(self) -> Iterator[Entry]:
+        for entries in self.hosts.values():
+            yield from entries
+
+
+def entries(view: View, within: Scope, *, with_port: bool = False, captured: bool = False) -> Entries:
+    """One walk over a scope, for all ports. `with_port`: for a table in which a Host says which port it means."""
+    how = view.memo.recall(naming, view.host.client.namespace, view.host.settings.domain_suffix, with_port)
+    walk = _Walk(view, within, how, captured=captured)
+    hosts: dict[int, list[Entry]] = {}
+    for entry in walk.hosts():
+        hosts.setdefault(entry.port, []).append(entry)
+    blocks: dict[int, list[Block]] = {}
+    for block in walk.blocks() if captured else ():
+        blocks.setdefault(block.port, []).append(block)
+    return Entries(hosts=hosts, blocks=blocks)
+
+
+def route_table(view: View, name: str, found: Iterable[Entry], rest: VirtualHost, *, ignore_port: bool = True) -> Table:
+    """`rest`: what becomes of requests to hosts that are not in the table."""
+    listed = sorted(found, key=lambda entry: entry.virtual_host.name)
+    virtual_hosts = (*_without_rivals(listed, view.memo), rest)
     return Table(
-        routes=view.memo.recall(_table, name, port is not None, *virtual_hosts),
-        problems=tuple(problem for entry in entries for problem in entry.problems),
+        routes=view.memo.recall(_table, RouteTableName(name), ignore_port, *virtual_hosts),
+        problems=tuple(problem for entry in listed for problem in entry.problems),
     )
+
+
+def block_table(view: View, block: Block) -> Table:
+    name = RouteTableName(f"{block.port}|{block.network}")
+    return Table(routes=view.memo.recall(_table, name, True, block.virtual_host), problems=block.problems)
 
 
 def _table(name: RouteTableName, ignore_port: bool, *virtual_hosts: VirtualHost) -> RouteTable:  # noqa: FBT001
     return RouteTable(name=name, virtual_hosts=virtual_hosts, ignore_port=ignore_port)
 
 
-class _Entries:
-    """Who is in a table: the services of a scope, then the hosts that only a VirtualService knows (spec V-1)."""
+# --- who is in a table ----------------------------------------------------------------------------------------
 
-    __slots__ = ("_naming", "_port", "_rules", "_view", "_within")
 
-    def __init__(self, view: View, within: Scope, port: int | None) -> None:
-        host = view.host
+class _Walk:
+    """The services of a scope, then the hosts that only a VirtualService knows (spec V-1)."""
+
+    __slots__ = ("_beside", "_captured", "_naming", "_rules", "_view", "_within")
+
+    def __init__(self, view: View, within: Scope, how: Naming, *, captured: bool) -> None:
         self._view = view
         self._within = within
-        self._port = port
-        self._rules = {host: each for host, each in within.virtual_services.items() if speaks_http_to_mesh(each)}
-        self._naming = view.memo.recall(naming, host.client.namespace, host.settings.domain_suffix, port)
+        self._captured = captured
+        self._naming = how
+        self._rules = rules_for_mesh(within, "http")
+        self._beside: dict[int, set[int]] = {}
 
-    def all(self) -> Iterator[Entry]:
+    def hosts(self) -> Iterator[Entry]:
         view, rules = self._view, HostTable(self._rules)
-        beside: dict[int, set[int]] = {}
         for service in self._within.services.values():
             _, rule = next(rules.covering(service.host), _NONE)
             if rule is None:
-                yield from view.memo.recall(_plain, view.upstream(service), view.host, self._naming)
+                yield from view.memo.recall(_plain, view.upstream(service), view.host, self._naming, self._captured)
             else:
                 ports = {port.number for port in service.ports if _is_http(port)}
-                beside.setdefault(id(rule), set()).update(ports)
-                yield from self._ruled(service.host, service.addresses, rule, ports)
-        for host, rule in self._rules.items():
-            if host not in self._within.services:
-                # On the ports of the services that the rule has beside this host; without any, on port 80.
-                yield from self._ruled(host, (), rule, beside.get(id(rule)) or {80})
+                self._beside.setdefault(id(rule), set()).update(ports)
+                for port in sorted(ports):
+                    yield self._ruled(service.host, service.addresses, rule, port)
+        for host, rule in self._unregistered():
+            if "/" not in host:
+                for port in self._ports(rule):
+                    yield self._ruled(host, (), rule, port)
 
-    def _ruled(
-        self, host: ServiceHost, addresses: tuple[str, ...], rule: VirtualService, ports: set[int]
-    ) -> Iterator[Entry]:
-        for port in sorted(ports):
-            if self._port in {None, port}:
-                routes = self._view.routes(rule, port, self._within)
-                yield self._view.memo.recall(_ruled, host, addresses, port, self._naming, routes)
+    def blocks(self) -> Iterator[Block]:
+        """Once the hosts are known: it is their ports that count."""
+        for host, rule in self._unregistered():
+            if "/" in host or is_ip(host):
+                for port in self._ports(rule):
+                    routes = self._view.routes(rule, port, self._within, captured=True)
+                    yield self._view.memo.recall(_block, host, port, routes)
+
+    def _unregistered(self) -> Iterator[tuple[ServiceHost, VirtualService]]:
+        return ((host, rule) for host, rule in self._rules.items() if host not in self._within.services)
+
+    def _ports(self, rule: VirtualService) -> list[int]:
+        """Those of the services that the rule has beside this host; without any, port 80."""
+        return sorted(self._beside.get(id(rule)) or {_UNREGISTERED_PORT})
+
+    def _ruled(self, host: ServiceHost, addresses: tuple[str, ...], rule: VirtualService, port: int) -> Entry:
+        routes = self._view.routes(rule, port, self._within, captured=self._captured)
+        return self._view.memo.recall(_ruled, host, addresses, port, self._naming, routes)
 
 
 def _is_http(port: Port) -> bool:
     return port.family == "http"
 
 
-def _plain(upstream: Upstream, host: Host, how: Naming) -> tuple[Entry, ...]:
+def _plain(upstream: Upstream, host: Host, how: Naming, captured: bool) -> tuple[Entry, ...]:  # noqa: FBT001
     """The ports of a service that no VirtualService speaks of."""
-    service = upstream.service
-    ports = [port for port in service.ports if _is_http(port) and how.port in {None, port.number}]
-    return tuple(_plain_port(upstream, port, host, how) for port in ports if is_callable(service))
+    ports = [port for port in upstream.service.ports if _is_http(port)]
+    return tuple(
+        _plain_port(upstream, port, host, how) for port in ports if is_callable(upstream, port, captured=captured)
+    )
 
 
 def _plain_port(upstream: Upstream, port: Port, host: Host, how: Naming) -> Entry:
@@ -121,7 +176,12 @@ def _ruled(host: ServiceHost, addresses: tuple[str, ...], port: int, how: Naming
 def _entry(host: ServiceHost, port: int, names: Domains, routes: Routes) -> Entry:
     wanted = tuple(dict.fromkeys((*names.full, *names.other)))
     virtual_host = VirtualHost(name=f"{host}:{port}", domains=wanted, routes=routes.routes, origin=routes.origin)
-    return Entry(virtual_host=virtual_host, full=names.full, problems=routes.problems)
+    return Entry(virtual_host=virtual_host, port=port, full=names.full, problems=routes.problems)
+
+
+def _block(network: str, port: int, routes: Routes) -> Block:
+    virtual_host = VirtualHost(name=f"{network}:{port}", domains=("*",), routes=routes.routes, origin=routes.origin)
+    return Block(network=network, port=port, virtual_host=virtual_host, problems=routes.problems)
 
 
 # --- whose a domain is ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from meshd.compiler import Reach
-from meshd.plan import HttpChain, SocketBind, TcpChain, UnixBind
+from meshd.plan import ChainMatch, HttpChain, SocketBind, TcpChain, UnixBind
 from meshd.resources import traffic_policy as tp
 from meshd.resources.destination_rule import TrafficPolicy
 from meshd.resources.sidecar import IstioEgressListener, SidecarPort
@@ -110,7 +110,7 @@ def test_tls_is_told_by_server_name():
     plan = a_plan(*services, a_sidecar_with(egress(443, "TLS")))
 
     chains = listener(plan, "127.0.0.1_443").chains
-    assert [(each.server_names, each.destinations[0].cluster) for each in chains] == [
+    assert [(each.match.server_names, each.destinations[0].cluster) for each in chains] == [
         (("a.shop",), "outbound|443||a.shop"),
         (("b.shop",), "outbound|443||b.shop"),
     ]
@@ -146,13 +146,22 @@ def test_an_entry_without_port_binds_each_service_port_that_is_left():
     assert names(plan) == ["127.0.0.1_15080", "127.0.0.1_5432", "127.0.0.1_9090", "127.0.0.3_9080"]
 
 
-def test_http_and_other_bytes_on_one_bound_port_are_refused():
-    services = [a_service_entry(), a_service_entry("raw", ports=(a_port(80, "tcp"),))]
+@pytest.mark.spec("SC-11")
+def test_http_tls_and_other_bytes_share_a_bound_port():
+    services = [
+        a_service_entry(ports=(a_port(7000),)),
+        a_service_entry("secure", ports=(a_port(7000, "tls"),)),
+        a_service_entry("raw", ports=(a_port(7000, "tcp"),)),
+    ]
 
-    result = compiled(*services, a_sidecar_with(egress(protocol="")))
+    plan = a_plan(*services, a_sidecar_with(egress(protocol="")))
 
-    assert codes(result) == ["E-UNSUPPORTED"]
-    assert names(result.plans[0]) == ["127.0.0.1_15080"]
+    assert [(type(each), each.match) for each in listener(plan, "127.0.0.1_7000").chains] == [
+        (TcpChain, ChainMatch(server_names=("secure.shop",))),
+        (HttpChain, ChainMatch(transport="raw_buffer", alpn=("http/1.1", "h2c"))),
+        (TcpChain, ChainMatch()),
+    ]
+    assert table(plan, "7000").virtual_hosts[0].name == "reviews.shop:7000"
 
 
 def test_tls_and_other_bytes_share_a_port_unless_the_server_speaks_first():
@@ -162,7 +171,7 @@ def test_tls_and_other_bytes_share_a_port_unless_the_server_speaks_first():
 
     shared = listener(a_plan(*mesh(7000, "tcp")), "127.0.0.1_7000").chains
 
-    assert [each.server_names for each in shared] == [("a.shop",), ()]
+    assert [each.match.server_names for each in shared] == [("a.shop",), ()]
     assert codes(compiled(*mesh(25, "tcp"))) == ["E-PORT-SERVER-FIRST"]
     assert codes(compiled(*mesh(7000, "mysql"))) == ["E-PORT-SERVER-FIRST"]
 
