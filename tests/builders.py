@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, cast
 
 from meshd.memo import Memo
 from meshd.mesh.assemble import assemble
@@ -14,8 +14,10 @@ from meshd.names import Namespace
 from meshd.problems import Origin
 from meshd.resources.destination import Destination, PortSelector
 from meshd.resources.destination_rule import DestinationRule, Subset, TrafficPolicy
+from meshd.resources.gateway import Gateway, GatewayPort, Server
 from meshd.resources.mesh_config import MeshConfig
 from meshd.resources.resource import Metadata, Resource
+from meshd.resources.server_tls import ServerTLSMode, ServerTLSSettings
 from meshd.resources.service_entry import ServiceEntry, ServicePort
 from meshd.resources.sidecar import IstioEgressListener, Sidecar
 from meshd.resources.string_match import StringMatch
@@ -90,6 +92,26 @@ def a_sidecar(name: str = "default", *hosts: str, **given: Any) -> Sidecar:
     metadata, spec = _split(name, given)
     defaults: dict[str, Any] = {"egress": (IstioEgressListener(hosts=hosts),) if hosts else ()}
     return Sidecar(metadata=metadata, origin=an_origin("Sidecar", name), **{**defaults, **spec})
+
+
+def a_server(number: int = 80, protocol: str = "HTTP", *hosts: str, **given: Any) -> Server:
+    """For all hosts where none is named. `tls` may be just its mode; ports are named after what they are."""
+    tls = given.pop("tls", None)
+    if isinstance(tls, str):
+        tls = ServerTLSSettings(mode=cast("ServerTLSMode", tls))
+    name = given.pop("port_name", f"{protocol.lower()}-{number}")
+    return Server(
+        port=GatewayPort(number=number, protocol=protocol, name=name), hosts=hosts or ("*",), tls=tls, **given
+    )
+
+
+def a_gateway(name: str = "front", *servers: Server, **given: Any) -> Gateway:
+    """Selects `istio: ingressgateway`. One HTTP server on port 80 for all hosts, where none is given."""
+    metadata, spec = _split(name, given)
+    defaults: dict[str, Any] = {"servers": servers or (a_server(),), "selector": {"istio": "ingressgateway"}}
+    origin = an_origin("Gateway", name)
+    placed = tuple(replace(each, origin=replace(origin, line=line)) for line, each in enumerate(defaults["servers"], 2))
+    return Gateway(metadata=metadata, origin=origin, **{**defaults, "servers": placed, **spec})
 
 
 def a_mesh_config(name: str = "mesh", **given: Any) -> MeshConfig:
