@@ -9,7 +9,7 @@ from meshd.memo import Memo
 from meshd.mesh.delegated_matches import joined, merged_matches
 from meshd.mesh.gateways import gateway_name
 from meshd.names import Namespace
-from meshd.problems import Origin, Problem, Problems, nearest
+from meshd.problems import Problem, Problems, nearest
 from meshd.registry.hosts import complete
 from meshd.registry.precedence import exported_to, exports
 from meshd.resources.destination import Destination
@@ -125,8 +125,7 @@ def _delegated_routes(
     root: VirtualService, route: HTTPRoute, delegate: VirtualService, problems: list[Problem]
 ) -> Iterator[HTTPRoute]:
     for leaf in delegate.http:
-        if leaf.delegate:
-            problems.append(_nested(leaf.delegate.origin, root, route))
+        if leaf.delegate:  # refused where the delegate stands
             continue
         matches = merged_matches(route.match, leaf.match)
         if isinstance(matches, HTTPMatchRequest):
@@ -152,15 +151,6 @@ def _merged_route(root: HTTPRoute, leaf: HTTPRoute, matches: tuple[HTTPMatchRequ
         mirror_percent=root.mirror_percent if leaf.mirror_percent is None else leaf.mirror_percent,
         cors_policy=leaf.cors_policy or root.cors_policy,
         headers=leaf.headers or root.headers,
-    )
-
-
-def _nested(at: Origin, root: VirtualService, route: HTTPRoute) -> Problem:
-    return Problem(
-        code="E-VALUE",
-        at=at,
-        message=f"a delegate delegates no further; {root.id} ({route.origin}) delegates to this one",
-        hint="let the root name this delegate itself",
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-from meshd.fields import is_ip
 from meshd.names import Namespace, ServiceHost
 from meshd.resources.host_name import is_wildcard, matches, subset_of, wildcards_over
 
@@ -20,8 +19,8 @@ def canonical(name: str) -> ServiceHost:
 
 
 def complete(name: str, namespace: Namespace, domain_suffix: str) -> ServiceHost:
-    """The full name of what an object of `namespace` calls `name`. `*` and IP addresses stay as they are."""
-    if "." in name or name == "*" or is_ip(name):
+    """The full name of what an object of `namespace` calls `name`. `*`, IP addresses and CIDRs stay as they are."""
+    if "." in name or ":" in name or name == "*":
         return canonical(name)
     return ServiceHost(f"{name}.{namespace}.{domain_suffix}".lower())
 
