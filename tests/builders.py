@@ -14,7 +14,7 @@ from meshd.names import Namespace
 from meshd.problems import Origin
 from meshd.resources.destination import Destination, PortSelector
 from meshd.resources.destination_rule import DestinationRule, Subset, TrafficPolicy
-from meshd.resources.gateway import Gateway, GatewayPort, Server
+from meshd.resources.gateway import Gateway, GatewayMetadata, GatewayPort, Server
 from meshd.resources.mesh_config import MeshConfig
 from meshd.resources.resource import Metadata, Resource
 from meshd.resources.server_tls import ServerTLSMode, ServerTLSSettings
@@ -111,7 +111,8 @@ def a_gateway(name: str = "front", *servers: Server, **given: Any) -> Gateway:
     defaults: dict[str, Any] = {"servers": servers or (a_server(),), "selector": {"istio": "ingressgateway"}}
     origin = an_origin("Gateway", name)
     placed = tuple(replace(each, origin=replace(origin, line=line)) for line, each in enumerate(defaults["servers"], 2))
-    return Gateway(metadata=metadata, origin=origin, **{**defaults, "servers": placed, **spec})
+    of_gateway = GatewayMetadata(**{field.name: getattr(metadata, field.name) for field in fields(metadata)})
+    return Gateway(metadata=of_gateway, origin=origin, **{**defaults, "servers": placed, **spec})
 
 
 def a_mesh_config(name: str = "mesh", **given: Any) -> MeshConfig:
