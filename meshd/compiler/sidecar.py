@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from meshd.compiler.captured import virtual_outbound
 from meshd.compiler.host import Host
+from meshd.compiler.inbound import inbound
 from meshd.compiler.listeners import Outbound
 from meshd.compiler.part import Part, Planned, planned
 from meshd.compiler.port_listeners import Bound
@@ -22,7 +23,8 @@ from meshd.resources.sidecar import Sidecar
 
 def sidecar_plan(mesh: Mesh, host: Host, reach: Reach, memo: Memo) -> Planned:
     sidecar = sidecar_for(mesh, host.client)
-    return planned("sidecar", host, outbound(View(mesh, host, memo), sidecar, reach))
+    outward = outbound(View(mesh, host, memo), sidecar, reach)
+    return planned("sidecar", host, outward, inbound(mesh, host, sidecar, reach, memo))
 
 
 def outbound(view: View, sidecar: Sidecar | None, reach: Reach) -> Part:
