@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from meshd.names import ClusterName, DnsName, HostName, ListenerName, Locality, RouteTableName, SecretName, ServiceHost
+from meshd.names import (
+    LOCAL_CLUSTER,
+    ClusterName,
+    DnsName,
+    HostName,
+    ListenerName,
+    Locality,
+    RouteTableName,
+    SecretName,
+    ServiceHost,
+)
 from meshd.plan import (
     Abort,
     CertificateSecret,
@@ -16,6 +26,7 @@ from meshd.plan import (
     Cors,
     Delay,
     DnsAddress,
+    DynamicDns,
     Endpoint,
     Forward,
     HashOnCookie,
@@ -28,14 +39,17 @@ from meshd.plan import (
     HttpChain,
     IpAddress,
     Listener,
+    LocalityWeight,
     Maglev,
     Mirror,
+    OriginalDestination,
     OutlierDetection,
     PathRewrite,
     ProxyPlan,
     QueryMatch,
     Redirect,
     Respond,
+    RetryBudget,
     RetryPolicy,
     RingHash,
     Route,
@@ -54,6 +68,7 @@ from meshd.plan import (
     VirtualHost,
     Warmup,
     WeightedCluster,
+    ZoneAware,
 )
 from meshd.problems import Origin
 
@@ -188,6 +203,53 @@ def every_cluster() -> tuple[Cluster, ...]:
         a_cluster("j-unix"),
         a_cluster("k-empty"),
         a_cluster("l-tcp", tls=UpstreamTls(sni=None, validation=ROOT), tcp_keepalive=TcpKeepalive()),
+        *clusters_of_the_mesh(),
+        *clusters_without_endpoints(),
+    )
+
+
+IN_MESH = UpstreamTls(
+    sni="outbound_.80_._.reviews.shop",
+    validation=ROOT,
+    certificate=OWN,
+    subject_alt_names=("spiffe://cluster.local/ns/default/sa/reviews",),
+    alpn=("istio", "h2"),
+)
+BY_HOST = UpstreamTls(sni=None, validation=ROOT, san_from_host=True)
+
+
+def clusters_of_the_mesh() -> tuple[Cluster, ...]:
+    """TLS by endpoint, PROXY headers around whatever there is, budgets and zones."""
+    return (
+        a_cluster("m-mesh", http=UpstreamHttp(protocol="http2"), mesh_tls=IN_MESH),
+        a_cluster("n-mesh-tcp", mesh_tls=IN_MESH, proxy_protocol="V1"),
+        a_cluster("o-proxy", proxy_protocol="V1", http=UpstreamHttp()),
+        a_cluster("p-proxy-tls", proxy_protocol="V2", tls=BY_HOST, http=UpstreamHttp()),
+        a_cluster("q-budget", retry_budget=RetryBudget(percent=12.5, min_retry_concurrency=7, interval=2 * SECOND)),
+        a_cluster("r-zones", zone_aware=ZoneAware(min_cluster_size=2)),
+        a_cluster("s-zones-off", zone_aware=ZoneAware(enabled=False), load_balancer=RingHash()),
+    )
+
+
+def clusters_without_endpoints() -> tuple[Cluster, ...]:
+    """Where the traffic itself says where it goes."""
+    there, anywhere = OriginalDestination(), DynamicDns()
+    return (
+        a_cluster("t-there", discovery=there),
+        a_cluster("t-there-http", discovery=OriginalDestination(port=8080), http=UpstreamHttp(), tls=BY_HOST),
+        a_cluster("t-there-mesh", discovery=there, tls=IN_MESH, proxy_protocol="V2"),
+        a_cluster("u-any-http", discovery=anywhere, http=UpstreamHttp(), outlier_detection=OutlierDetection()),
+        a_cluster("u-any-tls", discovery=anywhere, http=UpstreamHttp(protocol="http2"), tls=BY_HOST),
+        a_cluster("u-any-own-sni", discovery=anywhere, http=UpstreamHttp(), tls=replace(BY_HOST, sni="a.shop")),
+        a_cluster(
+            "u-any-insecure",
+            discovery=anywhere,
+            http=UpstreamHttp(protocol="downstream"),
+            tls=UpstreamTls(sni=None, validation=None),
+        ),
+        a_cluster("u-any-named", discovery=anywhere, http=UpstreamHttp(), tls=replace(IN_MESH, sni=None)),
+        a_cluster("u-any-sni", discovery=anywhere, retry_budget=RetryBudget()),
+        a_cluster("u-any-sni-tls", discovery=anywhere, tls=replace(BY_HOST, sni="")),
     )
 
 
@@ -210,6 +272,15 @@ def every_endpoint() -> tuple[ClusterEndpoints, ...]:
         ),
         endpoints_of("k-empty"),
         endpoints_of("l-tcp", at("10.0.0.9")),
+        endpoints_of(LOCAL_CLUSTER, at("10.0.0.1", locality=west), at("10.0.0.2")),
+        endpoints_of("m-mesh", at("10.0.0.1", speaks_mesh_tls=True), at("10.0.0.2")),
+        endpoints_of("n-mesh-tcp", at("10.0.0.1", weight=4_294_967_295), at("10.0.0.2", weight=4_294_967_295)),
+        ClusterEndpoints(
+            cluster=ClusterName("o-proxy"),
+            endpoints=(at("10.0.0.1", locality=west, workload="default/app"), at("10.0.0.2")),
+            locality_weights=(LocalityWeight(priority=0, locality=west, weight=70),),
+        ),
+        *(endpoints_of(name) for name in ("p-proxy-tls", "q-budget", "r-zones", "s-zones-off")),
     )
 
 

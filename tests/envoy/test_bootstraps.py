@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from google.protobuf.json_format import MessageToDict
 
 from meshd.envoy import assignments, render
-from meshd.envoy.bootstrap import BootstrapSettings, xds_bootstrap
+from meshd.envoy.bootstrap import BootstrapSettings, locality_of, xds_bootstrap
 from meshd.envoy.fallback import fallback
 from meshd.envoy.trial import trial
 from meshd.memo import Memo
+from meshd.names import Locality
 from meshd.plan import ProxyPlan
-from tests.envoy.plans import ANSWERS, a_listener, a_plan
+from tests.envoy.plans import ANSWERS, a_listener, a_plan, at, endpoints_of
 
 
 def shown(bootstrap: bytes) -> dict:
@@ -19,7 +23,7 @@ def shown(bootstrap: bytes) -> dict:
 def test_the_xds_bootstrap_asks_meshd_for_everything(settings: BootstrapSettings):
     bootstrap = shown(xds_bootstrap(settings))
 
-    (meshd,) = bootstrap["static_resources"]["clusters"]
+    meshd = bootstrap["static_resources"]["clusters"][0]
     (place,) = meshd["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert place["endpoint"]["address"] == {"pipe": {"path": settings.xds_socket}}
     assert bootstrap["admin"]["address"] == {"pipe": {"path": settings.admin_socket, "mode": 0o660}}
@@ -31,6 +35,32 @@ def test_the_xds_bootstrap_asks_meshd_for_everything(settings: BootstrapSettings
         "retry_policy": {"retry_back_off": {"base_interval": "0.100s", "max_interval": "1s"}},
     }
     assert bootstrap["dynamic_resources"]["cds_config"]["initial_fetch_timeout"] == "1s"
+
+
+@pytest.mark.spec("D-24")
+def test_a_process_knows_where_it_stands_and_asks_who_stands_beside_it(settings: BootstrapSettings):
+    written = xds_bootstrap(replace(settings, locality=Locality(region="eu", zone="west", subzone="r1")))
+
+    bootstrap = shown(written)
+
+    (_, local) = bootstrap["static_resources"]["clusters"]
+    assert bootstrap["node"]["locality"] == {"region": "eu", "zone": "west", "sub_zone": "r1"}
+    assert bootstrap["cluster_manager"] == {"local_cluster_name": "local"}
+    assert (local["name"], local["type"]) == ("local", "EDS")
+    assert locality_of(written) == Locality(region="eu", zone="west", subzone="r1")
+
+
+def test_the_fallback_brings_the_local_cluster_along_also_when_there_is_nobody_in_it(settings: BootstrapSettings):
+    neighbours = a_plan(endpoints=(endpoints_of("local", at("10.0.0.2")),))
+
+    with_them, alone = (
+        shown(fallback(render(plan, Memo()), assignments(plan, {}, Memo()), settings))["static_resources"]["clusters"]
+        for plan in (neighbours, a_plan())
+    )
+
+    assert [each["name"] for each in with_them] == ["local"]
+    assert len(with_them[0]["load_assignment"]["endpoints"]) == 1
+    assert alone == [{"name": "local", "connect_timeout": "1s"}]
 
 
 def test_the_fallback_needs_nobody(everything: ProxyPlan, settings: BootstrapSettings):

@@ -21,6 +21,7 @@ from meshd.envoy.trial import single_routes, trial
 from meshd.memo import Memo
 from meshd.plan import (
     Abort,
+    ByEds,
     ChainMatch,
     Cors,
     HeaderEdits,
@@ -95,7 +96,10 @@ def test_the_trial_of_each_virtual_host_and_each_route_alone_is_accepted(everyth
 
 
 def test_everything_behind_xds_is_accepted(everything: ProxyPlan, settings: BootstrapSettings, judge: Judge):
-    rendered = render(everything, Memo())
+    """But for clusters that Envoy 1.40 makes ready before the stream, and crashes over when their secrets come by it:
+    it never has those from a bootstrap (see tests/deliver/test_every_cluster.py)."""
+    by_eds = tuple(each for each in everything.clusters if isinstance(each.discovery, ByEds))
+    rendered = render(replace(everything, clusters=by_eds), Memo())
     as_delivered = static_resources(
         [each.body for each in rendered.listeners], [each.body for each in rendered.clusters]
     )
