@@ -56,6 +56,7 @@ def to(*destinations, **given) -> Resource:
     return a_virtual_service("reviews", a_route(*destinations), **given)
 
 
+@pytest.mark.spec("V-50", "E-VS-DEST-UNKNOWN")
 def test_a_destination_that_no_entry_has_is_unknown_and_a_near_one_is_proposed():
     problem = the_problem(REVIEWS, to(a_destination("reviws.shop")))
 
@@ -64,6 +65,7 @@ def test_a_destination_that_no_entry_has_is_unknown_and_a_near_one_is_proposed()
     assert problem.hint == "did you mean 'reviews.shop'?"
 
 
+@pytest.mark.spec("V-20", "V-21")
 def test_a_mirror_leads_somewhere_too():
     mirrors = (HTTPMirrorPolicy(destination=a_destination("a.shop")),)
     virtual_service = a_virtual_service("reviews", a_route(mirror=a_destination("b.shop"), mirrors=mirrors))
@@ -88,12 +90,14 @@ def test_a_destination_hidden_from_all_who_see_the_route_is_unknown():
     assert codes(hidden, to(namespace="web"), a_workload_entry(namespace="shop")) == []
 
 
+@pytest.mark.spec("V-52")
 def test_a_port_that_the_service_does_not_have_is_wrong():
     problem = the_problem(REVIEWS, to(a_destination(port=81)))
 
     assert (problem.code, problem.hint) == ("E-VALUE", "its ports are 80")
 
 
+@pytest.mark.spec("V-52")
 def test_which_of_several_ports_is_meant_must_be_clear():
     several = a_service_entry("several", ports=(a_port(8080, "http"), a_port(8081, "http-b")))
 
@@ -102,6 +106,7 @@ def test_which_of_several_ports_is_meant_must_be_clear():
     assert codes(several, a_virtual_service("several")) == []
 
 
+@pytest.mark.spec("E-VS-PORT-PROTOCOL", "V-3")
 def test_an_http_route_of_a_tcp_service_never_acts():
     tcp = a_service_entry(ports=(a_port(80, "web"),))
 
@@ -111,6 +116,7 @@ def test_an_http_route_of_a_tcp_service_never_acts():
     assert "80 is TCP" in problem.message
 
 
+@pytest.mark.spec("E-VS-PORT-PROTOCOL")
 def test_an_http_route_does_not_lead_to_a_tcp_port_but_it_may_lead_to_a_tls_one():
     ports = (a_port(80), a_port(5000, "tcp"), a_port(443, "https"))
     entry = a_service_entry(ports=ports)
@@ -123,6 +129,7 @@ def test_resolution_none_is_an_end_of_routes_for_sidecars_as_the_agent_may_captu
     assert codes(a_service_entry(resolution="NONE"), to()) == []
 
 
+@pytest.mark.spec("V-51", "D-3", "E-VS-SUBSET-UNDEFINED")
 def test_a_subset_must_be_defined():
     rule = a_destination_rule("reviews", "v1", "v2")
 
@@ -134,6 +141,7 @@ def test_a_subset_must_be_defined():
     assert codes(REVIEWS, rule, to(a_destination(subset="v2"))) == []
 
 
+@pytest.mark.spec("E-VS-SUBSET-UNDEFINED")
 def test_a_subset_needs_a_rule_in_force():
     problem = the_problem(REVIEWS, to(a_destination(subset="v1")))
 
@@ -153,6 +161,7 @@ def test_a_subset_must_be_defined_for_every_vm_that_sees_the_route():
     assert "clients in web" in the_problem(REVIEWS, a_destination_rule("reviews", "v1"), own, route, in_web).message
 
 
+@pytest.mark.spec("D-6")
 def test_a_rule_for_some_workloads_must_define_the_subset_for_them():
     selecting = a_destination_rule(
         "cart", host="reviews.shop", workload_selector=LabelSelector(match_labels={"app": "cart"})
@@ -176,6 +185,7 @@ def test_a_thousand_unknown_destinations_are_all_told():
 # --- who has the word -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.spec("V-8", "E-VS-DUP-HOST")
 def test_a_host_is_routed_by_one_virtual_service_only():
     problem = the_problem(REVIEWS, a_virtual_service("reviews"), to(hosts=("reviews.shop",)))
 
@@ -202,6 +212,7 @@ def test_virtual_services_of_one_host_may_be_exported_apart(first, second, expec
     assert [code for code in codes(*pair) if code == "E-VS-DUP-HOST"] == expected
 
 
+@pytest.mark.spec("V-8")
 def test_a_wildcard_and_a_host_in_it_may_coexist():
     wide = a_virtual_service("wide", a_route(), hosts=("*.shop",))
 
@@ -225,6 +236,7 @@ def test_two_workloads_of_one_vm_at_one_address_are_well():
     assert codes(a_workload_entry("web-1", "10.0.0.1"), other) == []
 
 
+@pytest.mark.spec("SC-1", "E-SC-AMBIGUOUS")
 def test_a_namespace_has_one_sidecar_for_everybody():
     problem = the_problem(a_sidecar("a", "./*"), a_sidecar("b", "./*"))
 
@@ -237,6 +249,7 @@ def test_a_namespace_has_one_sidecar_for_everybody():
 TIER = {"tier": "web"}
 
 
+@pytest.mark.spec("SC-1", "E-SC-AMBIGUOUS")
 def test_a_vm_is_selected_by_one_sidecar():
     app = a_sidecar("app", "./*", workload_selector=WorkloadSelector(labels={"app": "cart"}))
     tier = a_sidecar("tier", "./*", workload_selector=WorkloadSelector(labels={"tier": "web"}))
@@ -251,16 +264,19 @@ def test_a_vm_is_selected_by_one_sidecar():
 # --- rules ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.spec("D-1", "W-DR-UNUSED")
 def test_a_rule_that_matches_no_service_is_unused():
     problem = the_problem(REVIEWS, a_destination_rule("ratings"), a_destination_rule("wide", host="*.shop"))
 
     assert (problem.code, problem.at.file) == ("W-DR-UNUSED", "destinationrule-ratings.yaml")
 
 
+@pytest.mark.spec("W-DR-UNUSED")
 def test_a_wildcard_rule_that_covers_nothing_is_unused():
     assert codes(REVIEWS, a_destination_rule("wide", host="*.example.com")) == ["W-DR-UNUSED"]
 
 
+@pytest.mark.spec("W-DR-DUP-SUBSET")
 def test_a_subset_that_merged_rules_define_twice_is_told():
     problem = the_problem(
         REVIEWS, a_destination_rule("a", "v1", host="reviews.shop"), a_destination_rule("b", "v1", host="reviews.shop")
@@ -273,6 +289,7 @@ SIMPLE = ClientTLSSettings(mode="SIMPLE")
 PORT_80 = PortSelector(number=80)
 
 
+@pytest.mark.spec("W-TLS-ON-80")
 @pytest.mark.parametrize(
     ("port", "policy", "expected"),
     [

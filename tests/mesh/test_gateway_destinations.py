@@ -204,7 +204,7 @@ def test_http_routes_of_a_gateway_act_on_its_servers_whatever_the_ports_of_the_h
     assert codes(tls, EDGE, EDGE_VM, through("mesh", to=a_destination())) == ["E-VS-PORT-PROTOCOL"]
 
 
-@pytest.mark.spec("E-SE-NONE-NOCAPTURE", "7.1")
+@pytest.mark.spec("E-SE-NONE-NOCAPTURE", "S-8")
 def test_resolution_none_is_no_end_of_a_route_at_a_gateway():
     none = a_service_entry("none", resolution="NONE")
     route = through("mesh", "edge", to=a_destination("none.shop"))
@@ -216,7 +216,6 @@ def test_resolution_none_is_no_end_of_a_route_at_a_gateway():
     assert codes(none, REVIEWS, WEB_VM, through("mesh", to=a_destination("none.shop"))) == []
 
 
-@pytest.mark.spec("X-10")
 def test_a_proxy_header_may_restore_the_original_destination_of_connections():
     none = a_service_entry("none", resolution="NONE", ports=(a_port(5432, "tcp"),))
     gateway = a_service_entry("gateway", ports=(a_port(5432, "tcp"),))
@@ -227,7 +226,7 @@ def test_a_proxy_header_may_restore_the_original_destination_of_connections():
     assert codes(none, gateway, EDGE, EDGE_VM, route) == ["E-SE-NONE-NOCAPTURE"]
 
 
-@pytest.mark.spec("7.1", "E-VS-SUBSET-UNDEFINED")
+@pytest.mark.spec("S-8", "E-VS-SUBSET-UNDEFINED")
 def test_a_service_of_names_to_come_has_no_subsets():
     dynamic = a_service_entry("any", hosts=("*.any.shop",), resolution="DYNAMIC_DNS")
     rule = a_destination_rule("any", "v1", host="*.any.shop")
@@ -241,7 +240,7 @@ def test_a_service_of_names_to_come_has_no_subsets():
 # --- delegates ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.spec("5.9", "E-VS-DEST-UNKNOWN")
+@pytest.mark.spec("V-15", "E-VS-DEST-UNKNOWN")
 def test_the_destinations_of_a_delegate_are_judged_where_it_is_named():
     delegate = a_virtual_service("part", a_route(a_destination("nowhere")), hosts=(), namespace="web")
     root = a_virtual_service("reviews", a_route(), namespace="default")

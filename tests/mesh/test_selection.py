@@ -50,6 +50,7 @@ def test_a_wildcard_of_the_clients_namespace_comes_before_an_exact_rule_of_the_s
     assert chosen(a_rule("own", "web", "*.example.com"), a_rule("theirs", "shop")) == ["own"]
 
 
+@pytest.mark.spec("D-1")
 def test_the_most_specific_host_is_in_force_and_inherits_nothing():
     rules = a_rule("wide", "shop", "*.com"), a_rule("exact", "shop"), a_rule("narrow", "shop", "*.example.com")
 
@@ -57,6 +58,7 @@ def test_the_most_specific_host_is_in_force_and_inherits_nothing():
     assert chosen(rules[0], rules[2]) == ["narrow"]
 
 
+@pytest.mark.spec("D-6")
 def test_an_own_rule_that_is_not_exported_to_its_own_namespace_does_not_count():
     assert chosen(a_rule("away", "web", export_to=("billing",)), a_rule("theirs", "shop")) == ["theirs"]
 
@@ -77,6 +79,7 @@ def test_for_a_client_of_the_root_namespace_only_private_rules_are_its_own():
     ]
 
 
+@pytest.mark.spec("D-2", "D-3", "W-DR-DUP-SUBSET")
 def test_rules_of_one_host_and_export_are_one_with_the_first_word_on_everything():
     policy = TrafficPolicy(tls=ClientTLSSettings(mode="SIMPLE"))
     first = a_destination_rule("a", "v1", "v2", host=HOST, namespace="shop")
@@ -92,6 +95,7 @@ def test_rules_of_one_host_and_export_are_one_with_the_first_word_on_everything(
     assert rule.subsets["v2"] is first.subsets[1]
 
 
+@pytest.mark.spec("D-6")
 def test_of_rules_with_different_exports_the_last_that_the_client_sees_counts():
     everybody, us = a_rule("a", "shop"), a_rule("b", "shop", export_to=("web",))
 
@@ -99,6 +103,7 @@ def test_of_rules_with_different_exports_the_last_that_the_client_sees_counts():
     assert chosen(everybody, us, client=a_client("billing")) == ["a"]
 
 
+@pytest.mark.spec("D-6")
 def test_a_rule_for_selected_workloads_counts_for_them_and_for_nobody_else():
     selector = LabelSelector(match_labels={"app": "cart"})
     selecting, general = a_rule("cart", "web", workload_selector=selector), a_rule("general", "web")
@@ -109,6 +114,7 @@ def test_a_rule_for_selected_workloads_counts_for_them_and_for_nobody_else():
     assert chosen(a_rule("theirs", "shop", workload_selector=selector), client=a_client("web", app="cart")) == []
 
 
+@pytest.mark.spec("D-1")
 def test_short_hosts_are_completed_by_the_rules_namespace():
     mesh = a_mesh(
         a_mesh_config(domain_suffix="mesh"),
@@ -134,6 +140,7 @@ GENERAL = a_sidecar("general", "./*", namespace="web")
 ROOT = a_sidecar("root", "*/*", namespace="istio-system")
 
 
+@pytest.mark.spec("SC-1")
 @pytest.mark.parametrize(
     ("client", "name"),
     [
@@ -149,5 +156,6 @@ def test_a_sidecar_is_chosen_by_labels_then_namespace_then_root(client, name: st
     assert sidecar.metadata.name == name
 
 
+@pytest.mark.spec("SC-16")
 def test_there_may_be_no_sidecar():
     assert sidecar_for(a_mesh(SELECTING), a_client("web")) is None

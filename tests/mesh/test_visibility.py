@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from meshd.mesh.visibility import destination_of, scope
-from meshd.names import ServiceHost
+from meshd.mesh.visibility import destination_of, scope, service_for
+from meshd.names import Namespace, ServiceHost
+from meshd.resources.l4_routes import L4MatchAttributes, RouteDestination, TCPRoute, TLSMatchAttributes, TLSRoute
 from meshd.resources.sidecar import IstioEgressListener
-from tests.builders import a_client, a_mesh, a_service_entry, a_virtual_service
+from tests.builders import (
+    a_client,
+    a_destination,
+    a_match,
+    a_mesh,
+    a_route,
+    a_service_entry,
+    a_virtual_service,
+)
 
 MESH = a_mesh(
     a_service_entry("cart", namespace="shop", hosts=("cart.shop.com",)),
@@ -27,6 +38,7 @@ def names(*egress: str, namespace: str = "shop") -> tuple[list[str], list[str]]:
     return sorted(host.split(".")[0] for host in found.services), sorted(virtual_services)
 
 
+@pytest.mark.spec("SC-13")
 @pytest.mark.parametrize(
     ("egress", "services", "virtual_services"),
     [
@@ -48,6 +60,7 @@ def test_what_egress_hosts_import(egress: tuple[str, ...], services: list[str], 
     assert names(*egress) == (services, virtual_services)
 
 
+@pytest.mark.spec("V-6", "S-11")
 def test_what_is_private_is_seen_in_its_own_namespace():
     services, virtual_services = names(namespace="billing")
 
@@ -55,18 +68,21 @@ def test_what_is_private_is_seen_in_its_own_namespace():
     assert "hidden" in virtual_services
 
 
+@pytest.mark.spec("SC-13")
 def test_a_virtual_service_is_imported_with_all_its_hosts():
     found = scope(MESH, a_client("shop"), IstioEgressListener(hosts=("*/books.com",)))
 
     assert sorted(found.virtual_services) == ["books.com", "ledger.billing.com"]
 
 
+@pytest.mark.spec("SC-13")
 def test_several_listeners_import_together():
     listeners = (IstioEgressListener(hosts=("*/cart.shop.com",)), IstioEgressListener(hosts=("billing/*",)))
 
     assert sorted(scope(MESH, a_client("shop"), *listeners).services) == ["cart.shop.com", "ledger.billing.com"]
 
 
+@pytest.mark.spec("V-8")
 def test_the_most_specific_virtual_service_is_that_of_a_host():
     found = scope(MESH, a_client("shop"))
 
@@ -89,9 +105,73 @@ def test_a_host_means_the_service_of_the_clients_own_namespace_else_the_first():
     assert (namespace("two"), namespace("one"), namespace("three")) == ("two", "one", "one")
 
 
+@pytest.mark.spec("SC-13")
 def test_a_destination_is_found_outside_of_what_is_imported_but_not_where_it_is_hidden():
     narrow = scope(MESH, a_client("shop"), IstioEgressListener(hosts=("./cart.shop.com",)))
 
     assert destination_of(MESH, ServiceHost("ledger.billing.com"), narrow)
     assert destination_of(MESH, ServiceHost("private.billing.com"), narrow) is None
     assert destination_of(MESH, ServiceHost("nobody.com"), narrow) is None
+
+
+# --- gateways and the mesh ------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("V-2", "V-40")
+@pytest.mark.parametrize(
+    ("gateways", "of_match", "seen"),
+    [
+        ((), (), True),
+        (("mesh",), (), True),
+        (("edge", "mesh"), (), True),
+        (("edge",), (), False),
+        (("edge",), ("edge",), False),
+        (("edge",), ("mesh",), True),
+    ],
+)
+@pytest.mark.parametrize("kind", ["http", "tls", "tcp"])
+def test_sidecars_see_what_is_for_the_mesh(kind: str, gateways: tuple[str, ...], of_match: tuple[str, ...], seen: bool):
+    to = (RouteDestination(destination=a_destination("x.shop")),)
+    rules: dict[str, Any] = {
+        "http": a_route(match=(a_match(gateways=of_match),)),
+        "tls": TLSRoute(match=(TLSMatchAttributes(sni_hosts=("x.shop",), gateways=of_match),), route=to),
+        "tcp": TCPRoute(match=(L4MatchAttributes(gateways=of_match),), route=to),
+    }
+    given = {"http": (), kind: (rules[kind],)}
+    mesh = a_mesh(a_virtual_service("x", gateways=gateways, **given))
+
+    assert bool(scope(mesh, a_client()).virtual_services) == seen
+
+
+@pytest.mark.spec("V-8")
+def test_one_for_gateways_does_not_hide_one_for_the_mesh():
+    first = a_virtual_service("a", hosts=("x.shop",), gateways=("edge",))
+    mesh = a_mesh(first, a_virtual_service("b", hosts=("x.shop",)))
+
+    found = scope(mesh, a_client()).virtual_service_for(ServiceHost("x.shop"))
+
+    assert found
+    assert found.metadata.name == "b"
+
+
+@pytest.mark.spec("V-8")
+def test_a_wildcard_for_the_mesh_stands_in_for_a_host_that_is_for_gateways_only():
+    exact = a_virtual_service("exact", hosts=("x.shop",), gateways=("edge",))
+    mesh = a_mesh(exact, a_virtual_service("wide", hosts=("*.shop",)))
+
+    found = scope(mesh, a_client()).virtual_service_for(ServiceHost("x.shop"))
+
+    assert found
+    assert found.metadata.name == "wide"
+
+
+@pytest.mark.spec("V-2")
+def test_at_a_gateway_the_service_of_the_virtual_services_namespace_comes_first():
+    mesh = a_mesh(*(a_service_entry("x", namespace=each) for each in ("edge", "shop")))
+    services = mesh.services[ServiceHost("x.shop")]
+
+    def meant(first: Namespace | None) -> str | None:
+        service = service_for(services, a_client("edge"), first)
+        return service and service.namespace
+
+    assert (meant(None), meant(Namespace("shop")), meant(Namespace("third"))) == ("edge", "shop", "edge")

@@ -20,6 +20,8 @@ SHOP = Namespace("shop")
         ("*.shop", "*.shop"),
         ("10.0.0.1", "10.0.0.1"),
         ("::1", "::1"),
+        ("fd00::/8", "fd00::/8"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
     ],
 )
 def test_short_names_are_completed(name: str, full: str):
