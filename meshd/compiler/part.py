@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from meshd.compiler.host import Host
+from meshd.compiler.secrets import unwatched
 from meshd.names import DnsName, ProxyName
 from meshd.plan import Cluster, ClusterEndpoints, DnsAddress, Listener, ProxyPlan, RouteTable, Secret
 from meshd.problems import Problems
@@ -45,7 +46,8 @@ def planned(proxy: ProxyName, host: Host, *parts: Part) -> Planned:
         secrets=tuple(secrets[name] for name in sorted(secrets)),
         dns_names=tuple(sorted(_dns_names(endpoints.values()))),
     )
-    return Planned(plan=plan, problems=tuple(problem for part in parts for problem in part.problems))
+    problems = (problem for part in parts for problem in part.problems)
+    return Planned(plan=plan, problems=(*problems, *unwatched(plan)))
 
 
 def _dns_names(endpoints: Iterable[ClusterEndpoints]) -> set[DnsName]:

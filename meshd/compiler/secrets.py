@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from meshd.names import SecretName
-from meshd.plan import CertificateSecret, ValidationSecret
-from meshd.problems import Origin
+from meshd.plan import WATCHED_SECRETS, CertificateSecret, ProxyPlan, ValidationSecret
+from meshd.problems import Origin, Problem
 from meshd.registry.settings import MeshSettings
 
 IDENTITY = SecretName("default")
@@ -55,3 +57,15 @@ def root_of_credential(name: str, secret_root: str, origin: Origin) -> Validatio
         below=secret_root,
         origin=origin,
     )
+
+
+def unwatched(plan: ProxyPlan) -> Iterator[Problem]:
+    """One problem for all of them, at the last."""
+    past = len(plan.secrets) - WATCHED_SECRETS
+    if past > 0:
+        message = (
+            f"the {plan.proxy} takes {len(plan.secrets)} secrets, of which Envoy can watch {WATCHED_SECRETS}: "
+            f"this one and {past - 1} more are not read again when they are renewed"
+        )
+        hint = f"use fewer certificates, or restart the {plan.proxy} after they are renewed"
+        yield Problem(code="W-SECRET-UNWATCHED", at=plan.secrets[-1].origin, message=message, hint=hint)

@@ -44,16 +44,21 @@ def listener_with_secrets(body: bytes, secrets: Secrets) -> bytes:
 
 
 def watchable(rendered: Rendered, memo: Memo) -> Rendered:
-    """Of more secrets than Envoy can watch, the last by name go inside the clusters and listeners that take them."""
+    """Of more secrets than Envoy can watch, the last go inside the clusters and listeners that take them."""
     if len(rendered.secrets) <= WATCHED_SECRETS:
         return rendered
-    past = rendered.secrets[WATCHED_SECRETS:]
+    past = sorted(rendered.secrets, key=_rank)[WATCHED_SECRETS:]
     clusters = tuple(memo.recall(_without_sds_of, each, *_taken_by(each, past)) for each in rendered.clusters)
     listeners = tuple(memo.recall(_without_sds_of, each, *_taken_by(each, past)) for each in rendered.listeners)
     # One stays that stands beside a watched one in the same context.
     still_taken = {secret.name for user in (*clusters, *listeners) for secret in _taken_by(user, past)}
     watched = tuple(each for each in rendered.secrets if each not in past or each.name in still_taken)
     return replace(rendered, clusters=clusters, listeners=listeners, secrets=watched)
+
+
+def _rank(secret: EnvoyResource) -> tuple[bool, str]:
+    """By name, but first the identity of the mesh, which is renewed most often: it has no kind and colon before it."""
+    return ":" in secret.name, secret.name
 
 
 def _taken_by(user: EnvoyResource, secrets: Iterable[EnvoyResource]) -> tuple[EnvoyResource, ...]:

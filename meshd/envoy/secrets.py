@@ -26,7 +26,8 @@ def optional_files(secret: Secret) -> tuple[str, ...]:
     """Whether these are there decides which are used."""
     if isinstance(secret, CertificateSecret):
         return ()
-    return (*secret.ca_certificates[:-1], *((secret.crl_if_present,) if secret.crl_if_present else ()))
+    choice = secret.ca_certificates if len(secret.ca_certificates) > 1 else ()
+    return (*choice, secret.crl_if_present) if secret.crl_if_present else choice
 
 
 def files_of(secret: Secret, present: Collection[str]) -> tuple[str, ...]:

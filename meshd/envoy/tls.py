@@ -60,7 +60,8 @@ def server_tls_socket(settings: DownstreamTls) -> TransportSocket:
         _validate(common, settings.validation, _of_clients(settings))
     elif settings.accepts_untrusted:
         common.validation_context.CopyFrom(_ANYBODY)
-    required = boolean(True) if settings.requires_client_certificate else None
+    # Always said: what Envoy takes silence for is about to change.
+    required = boolean(settings.requires_client_certificate)
     return _socket(DownstreamTlsContext(common_tls_context=common, require_client_certificate=required))
 
 

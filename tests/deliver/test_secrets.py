@@ -16,7 +16,16 @@ from meshd.deliver.delivery import Delivered, Refused
 from meshd.deliver.preflight import Preflight
 from meshd.deliver.push import Patience
 from meshd.names import ListenerName, RevisionId, RouteTableName, SecretName
-from meshd.plan import CertificateSecret, DownstreamTls, HttpChain, Listener, SocketBind, UpstreamTls, ValidationSecret
+from meshd.plan import (
+    WATCHED_SECRETS,
+    CertificateSecret,
+    DownstreamTls,
+    HttpChain,
+    Listener,
+    SocketBind,
+    UpstreamTls,
+    ValidationSecret,
+)
 from meshd.problems import Origin
 from tests.deliver.certificates import Pair, made, renewed, trusting
 from tests.deliver.clock import on_a_loop
@@ -221,6 +230,30 @@ async def test_nothing_waits_for_a_secret_that_envoy_has(envoy_binary: Path, sho
             async with asyncio.timeout(8):
                 assert isinstance(await delivery.deliver(world.target(f"r{number}")), Delivered)
             await eventually(is_on(delivery, number))
+
+
+@on_a_loop
+async def test_envoy_watches_no_more_secrets_than_it_can(envoy_binary: Path, short_tmp: Path) -> None:
+    pair = made(short_tmp / "web", "shop")
+    names = [SecretName(f"credential:{number:02}") for number in range(WATCHED_SECRETS + 3)]
+    async with a_backend("v1") as v1, a_delivery(short_tmp) as delivery, an_envoy(envoy_binary, short_tmp) as envoy:
+        world = World(
+            clusters=dict.fromkeys(names, (v1,)),
+            changed={
+                name: a_cluster(name, tls=UpstreamTls(sni="", validation=None, certificate=name)) for name in names
+            },
+            secrets=tuple(replace(shown(pair), name=name) for name in names),
+        )
+
+        outcome = await delivery.deliver(world.target())
+
+        assert isinstance(outcome, Delivered), outcome
+        await eventually(is_on(delivery, 1))
+        assert watches(envoy.pid) == WATCHED_SECRETS
+
+
+def watches(pid: int) -> int:
+    return sum("inotify" in str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir())
 
 
 @pytest.mark.spec("G-4.3")

@@ -82,11 +82,14 @@ class Delivery:
     def __init__(self):
         self.delivered = []
         self.refuses = set()
+        self.waits_for_files = set()
         self.remembered = {}
 
     async def deliver(self, prepared):
         if prepared.revision in self.refuses:
             return Refused(problems=REFUSAL)
+        if prepared.revision in self.waits_for_files:
+            return Refused(problems=REFUSAL, passing=True)
         self.delivered.append(prepared.revision)
         return Delivered(generation=len(self.delivered), sent=1)
 
@@ -215,3 +218,18 @@ def test_an_understood_revision_is_prepared_without_being_delivered(world, histo
 
     assert prepared is not None
     assert set(prepared.proxies) == set() or world.delivery.delivered == []
+
+
+def test_what_this_host_can_put_right_is_tried_again_by_the_next_pass(world, history):
+    good = history.commit(host=HOST)
+    a_pass(world)
+    bad = history.commit(host=HOST, service=SERVICE % "10.0.0.1")
+    world.delivery.waits_for_files.add(bad)
+    assert a_pass(world).accepted == good
+    assert a_pass(world).rejected[0].problems == REFUSAL
+    world.delivery.waits_for_files.clear()
+
+    outcome = a_pass(world)
+
+    assert (outcome.accepted, outcome.rejected) == (bad, ())
+    assert world.delivery.delivered == [good, bad]
