@@ -18,7 +18,7 @@ from meshd.envoy.resource import Rendered
 from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, DnsName, HostName, ProxyName, RevisionId
-from meshd.plan import ProxyPlan
+from meshd.plan import Probe, ProxyPlan
 from meshd.problems import Problems, errors
 
 P = ParamSpec("P")
@@ -41,10 +41,14 @@ class ProxyConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A good revision, compiled and rendered for this host. `problems` are warnings and host-level ones."""
+    """A good revision, compiled and rendered for this host. `problems` are warnings and host-level ones.
+
+    `probes`: how the workloads of this host are found healthy or not.
+    """
 
     revision: RevisionId
     proxies: Mapping[ProxyName, ProxyConfiguration]
+    probes: tuple[Probe, ...] = ()
     problems: Problems
     resources: int
     skipped: int
@@ -224,7 +228,8 @@ def prepare(world: World, revision: RevisionId) -> Prepared | None:
     return Prepared(
         revision=revision,
         proxies=proxies,
-        problems=(*loaded.problems, *compiled.problems),
+        probes=compiled.probes,
+        problems=(*loaded.problems, *compiled.problems, *compiled.ailments),
         resources=loaded.resources,
         skipped=loaded.skipped,
     )

@@ -15,7 +15,13 @@ from meshd.cli.exits import NO
 WIDTH: Final = 100
 
 Status = dict[str, Any]
-_GOOD = {"Ready": "True", "ProxiesHealthy": "True", "EndpointsFresh": "True", "Stalled": "False"}
+_GOOD = {
+    "Ready": "True",
+    "ProxiesHealthy": "True",
+    "EndpointsFresh": "True",
+    "WorkloadsHealthy": "True",
+    "Stalled": "False",
+}
 
 
 @click.command(name="status", short_help="what the daemon of this host serves, and what is wrong")
@@ -51,6 +57,8 @@ def text(status: Status) -> str:
     proxies = [line for proxy in status["proxies"] for line in _proxy(proxy)]
     lines += ["", *_section("proxies", proxies or ["none: this host runs no proxy"])]
     lines += ["", *_section("endpoints", _endpoints(status["endpoints"]))]
+    workloads = [line for workload in status.get("workloads", []) for line in _workload(workload)]
+    lines += ["", *_section("workloads", workloads)] if workloads else []
     told = [line for condition in status["conditions"] for line in _condition(condition)]
     lines += ["", *_section("conditions", told)]
     if status["problems"]:
@@ -116,10 +124,18 @@ def _endpoints(endpoints: dict[str, Any]) -> list[str]:
     return lines + [part for text in told for part in _wrapped(text, 2, room=11)]
 
 
+def _workload(workload: dict[str, Any]) -> list[str]:
+    word = "healthy" if workload["healthy"] else "unhealthy"
+    return [
+        f"{_mark(good=workload['healthy'])} {workload['workload']} {word}",
+        *_wrapped(workload["reason"], 2, room=11),
+    ]
+
+
 def _condition(condition: dict[str, Any]) -> list[str]:
     good = _GOOD.get(condition["type"], condition["status"]) == condition["status"]
     mark = _mark(good=good) if condition["type"] in _GOOD else " "
-    line = f"{mark} {condition['type']:<15} {condition['status']:<8} {condition['reason']}"
+    line = f"{mark} {condition['type']:<16} {condition['status']:<8} {condition['reason']}"
     return [line, *_wrapped(condition["message"], 2, room=11)]
 
 

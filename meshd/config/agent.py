@@ -97,12 +97,16 @@ _THIS_MACHINE: Final = HostName("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig(Message):
-    """`host` is always set: to the name of this machine, where the file is silent. `http_proxy_port` 0: none."""
+    """`host` is always set: to the name of this machine, where the file is silent. `http_proxy_port` 0: none.
+
+    `exec_probes`: commands that WorkloadGroups name are run on this host, as the user that meshd runs as (W-15).
+    """
 
     host: Annotated[HostName, Count(1), fqdn] = _THIS_MACHINE
     repository: RepositoryConfig
     capture: Literal["none", "nftables"] = "none"
     http_proxy_port: Annotated[int, Between(0, 65535)] = 15080
+    exec_probes: bool = False
     envoy: EnvoyConfig = field(default_factory=EnvoyConfig)
     resolver: ResolverConfig = field(default_factory=ResolverConfig)
     log: LogConfig = field(default_factory=LogConfig)

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-Type = Literal["Ready", "Reconciling", "Stalled", "FetchFailed", "SourceVerified", "EndpointsFresh", "ProxiesHealthy"]
+Type = Literal[
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "FetchFailed",
+    "SourceVerified",
+    "EndpointsFresh",
+    "ProxiesHealthy",
+    "WorkloadsHealthy",
+]
 Status = Literal["True", "False", "Unknown"]
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from meshd.daemon.conditions import Condition
+from meshd.health.health import Health
 from meshd.problems import errors
 from meshd.reconcile import Outcome, Rejection
 
@@ -28,6 +29,14 @@ def log_condition(condition: Condition) -> None:
         reason=condition.reason,
         text=condition.message,
     )
+
+
+def log_health(health: Health) -> None:
+    """Of a workload that became healthy or unhealthy."""
+    if health.healthy:
+        log.info("workload.healthy", workload=health.workload)
+    else:
+        log.warning("workload.unhealthy", workload=health.workload, why=health.reason)
 
 
 def log_outcome(outcome: Outcome, rejected: tuple[Rejection, ...], milliseconds: int) -> None:

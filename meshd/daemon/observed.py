@@ -14,7 +14,7 @@ from meshd.control import Json, Reply
 from meshd.daemon.conditions import Conditions
 from meshd.daemon.events import log_condition
 from meshd.daemon.sentences import ailment, healthy, rejection_body, rejection_sentence
-from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, Unread, status
+from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, Unread, Workload, status
 from meshd.deliver.error import DeliveryError
 from meshd.names import RevisionId
 from meshd.problems import Problems
@@ -36,6 +36,7 @@ class Host(Protocol):
     def told_source(self) -> Json: ...
     def names(self) -> int: ...
     def stale_names(self) -> tuple[StaleName, ...]: ...
+    def workloads(self) -> tuple[Workload, ...]: ...
     def is_behind(self, revision: str, head: RevisionId, /) -> bool: ...
 
 
@@ -107,6 +108,7 @@ class Observed:
         """Brings the conditions that depend on the proxies and on DNS up to date."""
         looked = tuple(proxies)
         self._assess_endpoints()
+        self._assess_workloads()
         healthy = self._assess_proxies(looked)
         if self._host.active is None:
             self._conditions.set("Ready", "False", *self._why_nothing_is_active())
@@ -141,6 +143,18 @@ class Observed:
         else:
             self._conditions.set("EndpointsFresh", "True", "Resolved" if self._host.names() else "NoNames")
 
+    def _assess_workloads(self) -> None:
+        """A workload that is unwell does not make the host unready: its proxies do what they are told."""
+        workloads = self._host.workloads()
+        unwell = [f"{each.workload} ({each.reason})" for each in workloads if not each.healthy]
+        forbidden = [problem for problem in self._problems() if problem.code == "E-WG-EXEC"]
+        if unwell:
+            self._conditions.set("WorkloadsHealthy", "False", "ProbeFailed", ", ".join(unwell))
+        elif forbidden:
+            self._conditions.set("WorkloadsHealthy", "Unknown", "ProbeNotAllowed", forbidden[0].message)
+        else:
+            self._conditions.set("WorkloadsHealthy", "True", "Probed" if workloads else "NoProbes")
+
     def _why_nothing_is_active(self) -> tuple[str, str]:
         if self._failure is not None:
             return self._failure.reason, str(self._failure)
@@ -172,6 +186,7 @@ class Observed:
             proxies=looked,
             names=self._host.names(),
             stale=self._host.stale_names(),
+            workloads=self._host.workloads(),
             problems=self._problems(),
         )
 

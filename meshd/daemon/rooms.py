@@ -18,12 +18,14 @@ from meshd.daemon import wiring
 from meshd.daemon.aside import Aside
 from meshd.daemon.delivering import Delivering
 from meshd.daemon.delivery_room import DeliveryRoom
+from meshd.daemon.events import log_health
 from meshd.daemon.history import History
 from meshd.daemon.looking import Looking
 from meshd.daemon.places import bootstrap_settings, proxy_paths, runtime_directory
-from meshd.daemon.status import Commit, Json, Proxy, StaleName
+from meshd.daemon.status import Commit, Json, Proxy, StaleName, Workload
 from meshd.daemon.triggers import Trigger
 from meshd.envoy.bootstrap import xds_bootstrap
+from meshd.health.health import Health
 from meshd.names import PROXIES, DnsName, HostName, Locality, ProxyName, RevisionId
 from meshd.proxies.admin import AdminError
 from meshd.proxies.error import ProxyError
@@ -50,7 +52,7 @@ class Rooms:
         self._random = Random()  # noqa: S311  (jitter)
         self.aside = Aside()
         self._supervisor = wiring.supervisor(config, delivery.binary, self._told)
-        self._delivering = Delivering(self.delivery, self._answers, self.aside)
+        self._delivering = Delivering(self.delivery, self._answers, self.aside, self._unhealthy)
         self._looking = Looking(self._supervisor, self.delivery)
         self._history = History(self.aside)
         self._served: Prepared | None = None
@@ -66,6 +68,7 @@ class Rooms:
         self._loop = asyncio.get_running_loop()
         self.source = wiring.source(self.config)
         self.resolver = wiring.resolver(self.config, lambda: self._pull("endpoints"))
+        self._prober = wiring.prober(self.config, self._found)
         self._wire()
 
     async def stop(self) -> None:
@@ -79,6 +82,7 @@ class Rooms:
             last_to_first.push_async_callback(self._supervisor.stop, leave_running=leave_running)
             last_to_first.callback(self._looking.close)
             last_to_first.push_async_callback(self.resolver.close)
+            last_to_first.push_async_callback(self._prober.close)
             last_to_first.push_async_callback(self._leave_source)
 
     async def rewire(self, config: AgentConfig) -> None:
@@ -99,7 +103,11 @@ class Rooms:
     def _wire(self) -> None:
         self.world = World(
             host=self.config.host,
-            reach=Reach(capture="none", http_proxy_port=self.config.http_proxy_port),
+            reach=Reach(
+                capture=self.config.capture,
+                http_proxy_port=self.config.http_proxy_port,
+                exec_probes=self.config.exec_probes,
+            ),
             source=self.source,
             resolver=self.resolver,
             delivery=self._delivering,
@@ -122,6 +130,15 @@ class Rooms:
             self._served = await self.aside(prepare, self.world, active)
         if self._served is not None:
             self.resolver.want(self._served.dns_names)
+            self.keep_probing()
+
+    def keep_probing(self) -> None:
+        """The workloads of what is served, and only they. Whom nobody probes any more, nobody holds to be unhealthy."""
+        probes = self.serving.probes if self.serving is not None else ()
+        before = self._prober.unhealthy
+        self._prober.want(probe for probe in probes if wiring.allowed(probe, self.config))
+        if self._prober.unhealthy != before:
+            self._pull("endpoints")
 
     @property
     def serving(self) -> Prepared | None:
@@ -250,6 +267,20 @@ class Rooms:
             for name, answer in sorted(self.resolver.answers().items())
             if answer.error
         )
+
+    def _unhealthy(self) -> frozenset[str]:
+        return self._prober.unhealthy
+
+    def workloads(self) -> tuple[Workload, ...]:
+        """Those that are probed, as they were found last."""
+        return tuple(
+            Workload(workload=each.workload, healthy=each.healthy, since=each.since, reason=each.reason)
+            for each in self._prober.states()
+        )
+
+    def _found(self, health: Health) -> None:
+        log_health(health)
+        self._pull("endpoints")
 
     async def proxies(self, patience: timedelta = _LOOK) -> tuple[Proxy, ...]:
         return await self._looking.proxies(patience)

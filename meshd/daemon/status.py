@@ -73,6 +73,16 @@ class StaleName:
     age: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One of this host that is probed. `since`: when `healthy` last changed; `reason`: what speaks against it."""
+
+    workload: str
+    healthy: bool
+    since: datetime
+    reason: str
+
+
 def status(
     *,
     host: str,
@@ -83,6 +93,7 @@ def status(
     proxies: Iterable[Proxy],
     names: int,
     stale: Iterable[StaleName],
+    workloads: Iterable[Workload],
     problems: Problems,
 ) -> Json:
     """The contract of `status -o json`; keys are stable, more may be added."""
@@ -102,6 +113,7 @@ def status(
         "source": dict(source),
         "proxies": [_proxy(proxy) for proxy in proxies],
         "endpoints": {"names": names, "stale": [_stale(entry) for entry in stale]},
+        "workloads": [_workload(workload) for workload in workloads],
         "problems": told(problems),
     }
 
@@ -143,6 +155,15 @@ def _proxy(proxy: Proxy) -> Json:
         "acknowledged": proxy.acknowledged,
         "sent": proxy.sent,
         "rejections": list(proxy.rejections),
+    }
+
+
+def _workload(workload: Workload) -> Json:
+    return {
+        "workload": workload.workload,
+        "healthy": workload.healthy,
+        "since": workload.since.isoformat(),
+        "reason": workload.reason,
     }
 
 

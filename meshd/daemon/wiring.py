@@ -12,6 +12,9 @@ import structlog
 from meshd.config import AgentConfig, kept_config
 from meshd.daemon.places import state_directory
 from meshd.deliver.files import replace_durably
+from meshd.health.prober import Changed, Prober
+from meshd.health.prober import SystemClock as ProbingClock
+from meshd.plan import ExecProbe, Probe
 from meshd.problems import Problem, Problems
 from meshd.proxies.child_supervisor import ChildSupervisor
 from meshd.proxies.launch import EnvoySettings
@@ -42,6 +45,15 @@ def source(config: AgentConfig) -> GitSource:
         password_file=_path(repository.password_file),
     )
     return GitSource(settings, state_directory(config) / "mirror.git")
+
+
+def prober(config: AgentConfig, changed: Changed) -> Prober:
+    return Prober(ProbingClock(), changed, kept=state_directory(config) / "health.json")
+
+
+def allowed(probe: Probe, config: AgentConfig) -> bool:
+    """Also of what is served already: who forbids commands does not wait for another revision."""
+    return config.exec_probes or not isinstance(probe.action, ExecProbe)
 
 
 def shown_url(config: AgentConfig) -> str:
