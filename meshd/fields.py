@@ -60,6 +60,13 @@ class Refused:
     values: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Old:
+    """Marks a field of a former API, for editors, which offer it to nobody; `check` acts on it, and says `W-LEGACY`."""
+
+    instead: str
+
+
 class EmptyIsAbsent:
     """Marks a text that is as good as absent when it is empty: protobuf, and so Istio, knows no difference."""
 
@@ -116,10 +123,16 @@ _TIMESTAMP: Final = re.compile(
 )
 
 
+_LONGEST: Final = timedelta(days=36_500)
+"""A hundred years. Envoy counts nanoseconds, and refuses what is more than three times as much (measured)."""
+
+
 def whole_milliseconds(value: object) -> str:
     assert isinstance(value, timedelta)
     if value < timedelta(milliseconds=1):
         return "a duration must be at least 1ms"
+    if value > _LONGEST:
+        return f"a duration is at most {_LONGEST.days} days"
     return "" if value % timedelta(milliseconds=1) == timedelta() else "a duration must be whole milliseconds"
 
 
@@ -173,13 +186,26 @@ class Count:
         return "" if self.high is None or size <= self.high else f"at most {self.high} are allowed, not {size}"
 
 
-def dns_label(value: object) -> str:
-    """DNS-1123 label, upper case allowed as in Istio (spec 3.4)."""
-    return "" if _LABEL.fullmatch(str(value)) else f"{value!r} is not a DNS label (letters, digits and '-', at most 63)"
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Text that is a whole match of a pattern; `what` names such a text."""
+
+    pattern: re.Pattern[str]
+    what: str
+
+    def __call__(self, value: object) -> str:
+        return "" if self.pattern.fullmatch(str(value)) else f"{value!r} is not {self.what}"
 
 
-def namespace_label(value: object) -> str:
-    return "" if _LOWER_LABEL.fullmatch(str(value)) else f"{value!r} is not a DNS-1123 label"
+dns_label: Final = Matching(_LABEL, "a DNS label (letters, digits and '-', at most 63)")
+"""DNS-1123 label, upper case allowed as in Istio (spec 3.4)."""
+
+namespace_label: Final = Matching(_LOWER_LABEL, "a DNS-1123 label")
+header_token: Final = Matching(_TOKEN, "a header name")
+"""An RFC 9110 token."""
+
+probe_header: Final = Matching(_HTTP_1_NAME, "a header name (letters, digits and '-')")
+"""What Kubernetes allows as a header of a probe (spec W-13)."""
 
 
 def object_name(value: object) -> str:
@@ -188,16 +214,6 @@ def object_name(value: object) -> str:
     if len(text) <= 253 and _SUBDOMAIN.fullmatch(text):
         return ""
     return f"{text!r} is not a DNS-1123 subdomain (lower case letters, digits, '-' and '.', at most 253)"
-
-
-def header_token(value: object) -> str:
-    """An RFC 9110 token."""
-    return "" if _TOKEN.fullmatch(str(value)) else f"{value!r} is not a header name"
-
-
-def probe_header(value: object) -> str:
-    """What Kubernetes allows as a header of a probe (spec W-13)."""
-    return "" if _HTTP_1_NAME.fullmatch(str(value)) else f"{value!r} is not a header name (letters, digits and '-')"
 
 
 def is_ip(text: str) -> bool:
@@ -305,8 +321,7 @@ def bind_address(value: object) -> str:
     return "" if is_ip(text) else f"{value!r} is neither an IP address nor {UNIX}..."
 
 
-def absolute_path(value: object) -> str:
-    return "" if str(value).startswith("/") else f"{value!r} is not an absolute path"
+absolute_path: Final = Matching(re.compile("/.*"), "an absolute path")
 
 
 def credential_name(value: object) -> str:

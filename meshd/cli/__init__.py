@@ -18,6 +18,7 @@ VERBS: Final = {
     "reload": "make the daemon read its configuration again, and wait for the verdict",
     "render": "what a host's proxies would run",
     "run": "the daemon, in the foreground",
+    "schema": "the JSON Schema of the mesh's objects, for editors",
     "status": "what the daemon of this host serves, and what is wrong",
     "sync": "fetch now, and wait for what becomes of it",
     "validate": "all problems of files, or of a whole repository",

@@ -19,7 +19,8 @@ _NANOSECONDS: Final = {
 }
 _STEP: Final = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|ms|s|m|h|d)"
 _STEPS: Final = re.compile(_STEP)
-_DURATION: Final = re.compile(f"(?:{_STEP})+")
+DURATION: Final = f"(?:{_STEP})+"
+_DURATION: Final = re.compile(DURATION)
 _LONGEST_TEXT: Final = 64
 _LONGEST: Final = timedelta(seconds=315_576_000_000)  # of a protobuf Duration: about 10 000 years
 

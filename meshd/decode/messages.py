@@ -34,6 +34,12 @@ class Field:
     old_names: frozenset[str]
     empty_is_absent: bool
     holds_values: bool
+    default: object
+
+    @property
+    def proto_name(self) -> str:
+        """What protobuf calls it, `per_try_timeout`; a word that Python keeps for itself has a `_` behind it here."""
+        return self.attribute.rstrip("_")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +104,7 @@ class MessageDecoder:
     def _unusual(self, key: Scalar, field: Field | None, step: str, values: Values, report: Report) -> Field | None:
         """A key that is unknown, given again, or old; None when its value is not to be read."""
         if field is None:
-            hint = report.nearest(key.text, (field.name for field in self._fields))
+            hint = report.nearest(key.text, (field.name for field in self.fields))
             report.add("E-FIELD", key, step + key.text[:64], "there is no such field", hint)
             return None
         if field.attribute in values:
@@ -109,16 +115,16 @@ class MessageDecoder:
         return field
 
     def _is_complete(self, values: Values, origin: Origin, report: Report) -> bool:
-        if not self._required and not self._groups:
+        if not self._required and not self.groups:
             return True
         missing = [field for field in self._required if field.attribute not in values]
         for field in missing:
             report.add_at("E-REQUIRED", origin.at(field.name), "is required")
-        groups = [_fits(group, values, origin, report) for group in self._groups]
+        groups = [_fits(group, values, origin, report) for group in self.groups]
         return not missing and all(groups)
 
     def _what_it_holds(self) -> str:
-        names = [field.name for field in self._fields]
+        names = [field.name for field in self.fields]
         return f"give it as `{names[0]}: ...`" if len(names) == 1 else f"its fields are {', '.join(sorted(names)[:8])}"
 
     def annotation(self, attribute: str) -> Any:  # noqa: ANN401  (an annotation is whatever `typing` makes of it)
@@ -129,7 +135,7 @@ class MessageDecoder:
         return typing.get_type_hints(self._kind, include_extras=True)
 
     @cached_property
-    def _fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[Field, ...]:
         hints = self._annotations
         return tuple(
             Field(
@@ -140,6 +146,7 @@ class MessageDecoder:
                 old_names=frozenset(_old_names(hints[field.name])),
                 empty_is_absent=any(isinstance(extra, EmptyIsAbsent) for extra in extras(hints[field.name])),
                 holds_values=_holds_values(hints[field.name]),
+                default=None if field.default is dataclasses.MISSING else field.default,
             )
             for field in dataclasses.fields(self._kind)
             if field.name not in self._without
@@ -147,14 +154,14 @@ class MessageDecoder:
 
     @cached_property
     def _by_key(self) -> dict[str, Field]:
-        return {key: field for field in self._fields for key in (field.name, field.attribute, *field.old_names)}
+        return {key: field for field in self.fields for key in (field.name, field.proto_name, *field.old_names)}
 
     @cached_property
     def _required(self) -> tuple[Field, ...]:
-        return tuple(field for field in self._fields if field.required)
+        return tuple(field for field in self.fields if field.required)
 
     @cached_property
-    def _groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[Group, ...]:
         groups = [(group, False) for group in self._kind.ONEOFS] + [(group, True) for group in self._kind.EXACTLY_ONE]
         return tuple(Group(names={a: camel_case(a) for a in group}, needed=needed) for group, needed in groups)
 
@@ -211,7 +218,7 @@ def _old_names(annotation: object) -> Iterator[str]:
     for extra in extras(annotation):
         if isinstance(extra, Also):
             yield from extra.names
-            yield from (_snake_case(name) for name in extra.names)
+            yield from (snake_case(name) for name in extra.names)
 
 
 def camel_case(attribute: str) -> str:
@@ -220,5 +227,5 @@ def camel_case(attribute: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

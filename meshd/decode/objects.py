@@ -86,7 +86,7 @@ def _result(reader: _Reader[R], problems: Problems) -> DecodedFile[R]:
 
 _PARTS: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 
-_SERVER_WRITTEN: Final = frozenset(
+SERVER_WRITTEN: Final = frozenset(
     {
         "clusterName",
         "deletionGracePeriodSeconds",
@@ -237,7 +237,7 @@ class _Reader(Generic[R]):
         if node is None:
             return WRONG
         if type(node) is Mapping:
-            kept = tuple(entry for entry in node.entries if entry[0].text not in _SERVER_WRITTEN)
+            kept = tuple(entry for entry in node.entries if entry[0].text not in SERVER_WRITTEN)
             node = Mapping(kept, node.line, node.column)
         return decoder(_annotation(kind, "metadata"))(node, f"{at}metadata", self._report)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from meshd.fields import Count, EmptyIsAbsent, Message, credential_name
+from meshd.fields import Count, EmptyIsAbsent, Matching, Message, credential_name
 from meshd.problems import Problem, nearest
 from meshd.resources.finding import doubtful, invalid
 
@@ -43,14 +43,8 @@ Path = Annotated[str, EmptyIsAbsent()]
 Credential = Annotated[str, EmptyIsAbsent(), credential_name]
 
 
-def spki_digest(value: object) -> str:
-    return "" if _SPKI.fullmatch(str(value)) else f"{value!r} is not a SHA-256 digest in base64 (44 characters)"
-
-
-def certificate_digest(value: object) -> str:
-    if _HASH.fullmatch(str(value)):
-        return ""
-    return f"{value!r} is not a SHA-256 digest in hex (64 digits, or with a colon between all pairs)"
+spki_digest: Final = Matching(_SPKI, "a SHA-256 digest in base64 (44 characters)")
+certificate_digest: Final = Matching(_HASH, "a SHA-256 digest in hex (64 digits, or with a colon between all pairs)")
 
 
 def known_cipher_suite(name: str) -> bool:
