@@ -18,6 +18,10 @@ class Crew:
     gateway: GatewayName
     clients: tuple[Client, ...]
 
+    def of_each_namespace(self) -> Iterator[Client]:
+        """One that stands for all the others, where labels make no difference."""
+        yield from {client.namespace: client for client in self.clients}.values()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
@@ -37,8 +41,10 @@ class Audience:
         yield from (Client(namespace=name) for name in names)
         yield from (client for client in self.clients if client.namespace in names)
 
-    def gateways(self, exported: frozenset[str], through: Collection[GatewayName]) -> Iterator[Client]:
+    def gateways(
+        self, exported: frozenset[str], through: Collection[GatewayName], *, by_labels: bool
+    ) -> Iterator[Client]:
         """A gateway sees what is exported to the namespace in which it runs (4.4)."""
-        for name in sorted(set(through) - {MESH}):
-            if name in self.crews:
-                yield from (each for each in self.crews[name].clients if exported_to(exported, each.namespace))
+        for crew in (self.crews[name] for name in sorted(set(through) - {MESH}) if name in self.crews):
+            asked = crew.clients if by_labels else crew.of_each_namespace()
+            yield from (each for each in asked if exported_to(exported, each.namespace))

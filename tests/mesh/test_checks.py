@@ -65,6 +65,17 @@ def test_a_destination_that_no_entry_has_is_unknown_and_a_near_one_is_proposed()
     assert problem.hint == "did you mean 'reviews.shop'?"
 
 
+@pytest.mark.spec("V-50", "E-VS-DEST-UNKNOWN")
+def test_a_host_that_only_a_wildcard_covers_is_no_destination_and_the_wildcard_is_proposed():
+    wide = a_service_entry("wide", hosts=("*.shop",), resolution="NONE")
+
+    problem = the_problem(wide, REVIEWS, to(a_destination("ratings.shop")))
+
+    assert problem.code == "E-VS-DEST-UNKNOWN"
+    assert problem.hint.startswith("one has '*.shop'")
+    assert codes(wide, REVIEWS, to(a_destination("*.shop"))) == []
+
+
 @pytest.mark.spec("V-20", "V-21")
 def test_a_mirror_leads_somewhere_too():
     mirrors = (HTTPMirrorPolicy(destination=a_destination("a.shop")),)

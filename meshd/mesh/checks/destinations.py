@@ -49,8 +49,11 @@ def destinations(survey: Survey) -> Iterator[Problem]:
 
 
 def unknown_host(host: ServiceHost, at: Origin, known: Known) -> Problem:
+    """A wildcard service is a destination by its own name only, as everywhere in Istio."""
     message = f"no ServiceEntry has the host {host!r}"
-    return Problem(code="E-VS-DEST-UNKNOWN", at=at, message=message, hint=known.near(host))
+    wider = known.covering(host)
+    hint = f"one has {wider!r}: write that, or add an entry for this host" if wider else known.near(host)
+    return Problem(code="E-VS-DEST-UNKNOWN", at=at, message=message, hint=hint)
 
 
 # --- one VirtualService, remembered while all that it leads to is unchanged -----------------------------------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from meshd.names import ServiceHost
 from meshd.problems import nearest
+from meshd.registry.hosts import covering
 
 _MOST: Final = 200
 _PATIENCE: Final = 100
@@ -17,10 +18,14 @@ class Known:
 
     __slots__ = ("_asked", "_by_half", "_hosts")
 
-    def __init__(self, hosts: Iterable[ServiceHost]) -> None:
+    def __init__(self, hosts: Mapping[ServiceHost, object]) -> None:
         self._hosts = hosts
         self._by_half: dict[str, list[ServiceHost]] | None = None
         self._asked = 0
+
+    def covering(self, host: ServiceHost) -> ServiceHost | None:
+        """The most specific wildcard over a host that is not known itself."""
+        return next((wildcard for wildcard, _ in covering(host, self._hosts)), None)
 
     def near(self, host: ServiceHost) -> str:
         """Comparing is slow, so that only the first few hundred of a broken mesh's hosts get a hint."""

@@ -79,8 +79,10 @@ class Judge:
 
     def _seen(self, services: Sequence[Service], asking: Asking) -> Iterator[Seen]:
         """Where no VM asks for it, one in the asker's own namespace is supposed to."""
-        clients = [*self._sidecars(services)] if MESH in asking.through else []
-        crew = list(self._audience.gateways(self._asker.exported, asking.through))
+        rules = [rule for service in services for rule in self._covering(service)]
+        picky = any(rule.selector is not None for rule in rules)
+        clients = [*self._sidecars(services, rules)] if MESH in asking.through else []
+        crew = list(self._audience.gateways(self._asker.exported, asking.through, by_labels=picky))
         if not clients and not crew:
             clients.append(Client(namespace=self._asker.namespace))
         for client in clients:
@@ -89,9 +91,8 @@ class Judge:
             service = service_for(services, client, self._asker.namespace)
             yield Seen(client=client, service=service, at_gateway=True)
 
-    def _sidecars(self, services: Sequence[Service]) -> Iterator[Client]:
+    def _sidecars(self, services: Sequence[Service], rules: Sequence[MergedRule]) -> Iterator[Client]:
         """`special`: the namespaces for which a destination may mean something else than for others."""
-        rules = [rule for service in services for rule in self._covering(service)]
         special: set[str] = {self._asker.namespace, self._root, *self._asker.exported}
         special.update(name for service in services for name in (service.namespace, *service.export_to))
         special.update(name for rule in rules for name in (rule.namespace, *rule.export_to))
