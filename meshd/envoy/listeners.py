@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
 from envoy.config.listener.v3 import listener_components_pb2 as components
@@ -30,6 +30,8 @@ _DIRECTIONS: dict[Side, int] = {
 }
 _SLOWEST_HANDSHAKE = timedelta(seconds=15)
 
+Conditional = tuple[ChainMatch, components.FilterChain]
+
 
 def listeners(plan_listeners: tuple[Listener, ...], memo: Memo) -> tuple[EnvoyResource, ...]:
     return tuple(memo.recall(listener, each) for each in plan_listeners)
@@ -37,36 +39,37 @@ def listeners(plan_listeners: tuple[Listener, ...], memo: Memo) -> tuple[EnvoyRe
 
 def listener(plan: Listener) -> EnvoyResource:
     matches = [match_of(chain, plan) for chain in plan.chains]
-    rest = _rest(matches)
+    chains = [_filter_chain(chain, plan, number) for number, chain in enumerate(plan.chains)]
     message = listener_pb2.Listener(
         name=plan.name,
         address=bind_address(plan.bind),
-        default_filter_chain=None if rest is None else _filter_chain(plan.chains[rest], plan, rest),
         listener_filters=listener_filters(plan, matches),
         listener_filters_timeout=_inspection(plan, matches),
         traffic_direction=_DIRECTIONS[plan.side],
         bind_to_port=None if plan.bound else boolean(False),
         use_original_dst=boolean(True) if plan.hands_over else None,
+        **_choice(list(zip(matches, chains, strict=True)), ordered=plan.ordered),
     )
-    conditional = [(m, chain, i) for i, (m, chain) in enumerate(zip(matches, plan.chains, strict=True)) if i != rest]
-    chains = [(match, _filter_chain(chain, plan, number)) for match, chain, number in conditional]
-    if plan.ordered and chains:
-        message.filter_chain_matcher.CopyFrom(matcher(chains))
-        message.filter_chains.extend(chain for _, chain in chains)
-    else:
-        message.filter_chains.extend(_matching(chain, match) for match, chain in chains)
     return resource(LISTENER, plan.name, serialised(message), plan.origin)
 
 
-def _rest(matches: list[ChainMatch]) -> int | None:
-    """The chain that takes what no other of several takes.
+def _choice(chains: list[Conditional], *, ordered: bool) -> dict[str, Any]:
+    """The fields that decide which chain takes a connection.
 
-    As the default chain: among the others a chain without conditions is not found again once Envoy has gone down the
-    branch of `raw_buffer`, where the HTTP chain is (measured: it closes the connection).
+    What takes the rest is the default chain: among the others a chain without conditions is not found again once
+    Envoy has gone down the branch of `raw_buffer`, where the HTTP chain is (measured: it closes the connection).
     """
-    if len(matches) == 1:
-        return None
-    return next((number for number, match in enumerate(matches) if match == EVERYTHING), None)
+    rest = next((number for number, (match, _) in enumerate(chains) if match == EVERYTHING), None)
+    if rest is None or len(chains) == 1:
+        return _conditional(chains, ordered=ordered and len(chains) > 1)
+    others = chains[:rest] if ordered else chains[:rest] + chains[rest + 1 :]
+    return _conditional(others, ordered=ordered and rest > 0) | {"default_filter_chain": chains[rest][1]}
+
+
+def _conditional(chains: list[Conditional], *, ordered: bool) -> dict[str, Any]:
+    if ordered:
+        return {"filter_chain_matcher": matcher(chains), "filter_chains": [chain for _, chain in chains]}
+    return {"filter_chains": [_matching(chain, match) for match, chain in chains]}
 
 
 def _inspection(plan: Listener, matches: list[ChainMatch]) -> Duration | None:
