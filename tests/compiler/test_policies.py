@@ -6,26 +6,51 @@ from datetime import timedelta
 
 import pytest
 
-from meshd.names import Locality
+from meshd import plan
+from meshd.compiler.host import host_of
+from meshd.compiler.policy import effective_policy
+from meshd.compiler.upstream import Upstream, upstream
+from meshd.memo import Memo
+from meshd.names import ProxyName
 from meshd.plan import (
     UNLIMITED,
     CircuitBreakers,
+    Cluster,
     DnsAddress,
+    DynamicDns,
     IpAddress,
     Maglev,
+    OriginalDestination,
     OutlierDetection,
     RingHash,
     SimpleBalancer,
+    TcpKeepalive,
     UnixAddress,
     UpstreamHttp,
     Warmup,
 )
 from meshd.resources import traffic_policy as tp
 from meshd.resources.destination import PortSelector
-from meshd.resources.destination_rule import PortTrafficPolicy, Subset, TrafficPolicy
-from meshd.resources.mesh_config import LocalityLb
-from tests.builders import a_destination_rule, a_mesh_config, a_port, a_service_entry, a_subset, an_endpoint
-from tests.compiler.plans import a_plan, cluster, endpoints
+from meshd.resources.destination_rule import (
+    PortTrafficPolicy,
+    ProxyProtocol,
+    RetryBudget,
+    Subset,
+    TrafficPolicy,
+    TunnelSettings,
+)
+from meshd.resources.resource import Resource
+from tests.builders import (
+    a_destination_rule,
+    a_mesh,
+    a_mesh_config,
+    a_port,
+    a_service_entry,
+    a_subset,
+    a_workload_entry,
+    an_endpoint,
+)
+from tests.compiler.plans import HOST, a_plan, cluster, endpoints
 
 REVIEWS = "outbound|80||reviews.shop"
 V1 = "outbound|80|v1|reviews.shop"
@@ -43,16 +68,18 @@ def with_policy(**parts: object):
     return cluster(a_plan(a_service_entry(), a_destination_rule(traffic_policy=a_policy(**parts))), REVIEWS)
 
 
+@pytest.mark.spec("D-10", "D-30", "D-36", "D-39", "D-56")
 def test_without_a_rule_every_default_is_settled():
-    plan = a_plan(a_service_entry())
+    made = a_plan(a_service_entry())
 
-    assert cluster(plan, REVIEWS).circuit_breakers == CircuitBreakers(max_connections=UNLIMITED)
-    assert cluster(plan, REVIEWS).load_balancer == SimpleBalancer(policy="LEAST_REQUEST")
-    assert cluster(plan, REVIEWS).http == UpstreamHttp(protocol="http1", idle_timeout=timedelta(hours=1))
-    assert cluster(plan, REVIEWS).outlier_detection is None
-    assert cluster(plan, REVIEWS).healthy_panic_percent == 0
+    assert cluster(made, REVIEWS).circuit_breakers == CircuitBreakers(max_connections=UNLIMITED)
+    assert cluster(made, REVIEWS).load_balancer == SimpleBalancer(policy="LEAST_REQUEST")
+    assert cluster(made, REVIEWS).http == UpstreamHttp(protocol="http1", idle_timeout=timedelta(hours=1))
+    assert cluster(made, REVIEWS).outlier_detection is None
+    assert cluster(made, REVIEWS).healthy_panic_percent == 0
 
 
+@pytest.mark.spec("D-93")
 def test_a_port_has_its_own_policy_instead_of_the_rules():
     block = PortTrafficPolicy(port=PortSelector(number=80), load_balancer=tp.LoadBalancerSettings(simple="RANDOM"))
     policy = a_policy(connection_pool=a_pool({"max_connections": 9}), port_level_settings=(block,))
@@ -63,6 +90,7 @@ def test_a_port_has_its_own_policy_instead_of_the_rules():
     assert found.circuit_breakers.max_connections == UNLIMITED
 
 
+@pytest.mark.spec("D-5")
 def test_a_subset_replaces_only_what_it_sets():
     subset = a_subset("v1", a_policy(load_balancer=tp.LoadBalancerSettings(simple="RANDOM")))
     policy = a_policy(connection_pool=a_pool({"max_connections": 9}))
@@ -73,6 +101,7 @@ def test_a_subset_replaces_only_what_it_sets():
     assert found.circuit_breakers.max_connections == 9
 
 
+@pytest.mark.spec("D-5", "D-93")
 def test_a_subsets_block_for_the_port_replaces_all_four_parts():
     block = PortTrafficPolicy(port=PortSelector(number=80), load_balancer=tp.LoadBalancerSettings(simple="RANDOM"))
     subset = a_subset("v1", a_policy(port_level_settings=(block,)))
@@ -84,6 +113,7 @@ def test_a_subsets_block_for_the_port_replaces_all_four_parts():
     assert found.tls is None
 
 
+@pytest.mark.spec("D-10", "D-14", "D-16", "D-17", "D-18", "D-25", "D-26")
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -111,6 +141,7 @@ def test_a_load_balancer_means_what_the_api_says(settings: dict[str, object], ex
     assert with_policy(load_balancer=tp.LoadBalancerSettings(**settings)).load_balancer == expected
 
 
+@pytest.mark.spec("D-37", "D-44")
 def test_a_zero_in_a_connection_pool_means_the_default():
     pool = a_pool({"max_connections": 0}, max_requests_per_connection=0, http2_max_requests=0)
 
@@ -118,6 +149,7 @@ def test_a_zero_in_a_connection_pool_means_the_default():
     assert with_policy(connection_pool=pool).http == UpstreamHttp()
 
 
+@pytest.mark.spec("D-34", "D-39")
 def test_the_idle_timeout_of_tcp_serves_http_where_http_has_none():
     off = a_pool({"idle_timeout": timedelta()})
     own = a_pool({"idle_timeout": timedelta()}, idle_timeout=timedelta(seconds=5))
@@ -126,6 +158,7 @@ def test_the_idle_timeout_of_tcp_serves_http_where_http_has_none():
     assert with_policy(connection_pool=own).http == UpstreamHttp(idle_timeout=timedelta(seconds=5))
 
 
+@pytest.mark.spec("D-32")
 def test_keepalive_times_are_whole_seconds_and_never_none_at_all():
     keepalive = tp.TcpKeepalive(time=timedelta(milliseconds=1500), interval=timedelta(milliseconds=200))
 
@@ -135,6 +168,7 @@ def test_keepalive_times_are_whole_seconds_and_never_none_at_all():
     assert (found.time, found.interval, found.probes) == (timedelta(seconds=1), timedelta(seconds=1), None)
 
 
+@pytest.mark.spec("D-40", "D-41")
 @pytest.mark.parametrize(
     ("port", "http", "protocol"),
     [
@@ -156,6 +190,7 @@ def test_which_http_is_spoken_to_a_port(port: str, http: dict[str, object], prot
     assert (found.protocol if found else None) == protocol
 
 
+@pytest.mark.spec("D-42", "D-43")
 def test_http2_settings_are_for_http2_only():
     keepalive = tp.HTTP2KeepAlive(interval=timedelta(seconds=9), timeout=timedelta(seconds=3))
     settings = {"max_concurrent_streams": 5, "http2_keep_alive": keepalive}
@@ -168,6 +203,7 @@ def test_http2_settings_are_for_http2_only():
     assert upgraded.keepalive
 
 
+@pytest.mark.spec("D-50", "D-51", "D-52", "D-55", "D-56", "D-57", "D-58")
 def test_outlier_detection_counts_what_the_api_says():
     assert with_policy(outlier_detection=tp.OutlierDetection()).outlier_detection == OutlierDetection(consecutive_5xx=5)
     given = tp.OutlierDetection(
@@ -190,148 +226,229 @@ def test_outlier_detection_counts_what_the_api_says():
     )
 
 
+@pytest.mark.spec("D-31")
 def test_the_meshs_connect_timeout_is_for_who_has_none():
-    plan = a_plan(a_service_entry(), a_mesh_config(connect_timeout=timedelta(seconds=3)))
+    made = a_plan(a_service_entry(), a_mesh_config(connect_timeout=timedelta(seconds=3)))
 
-    assert cluster(plan, REVIEWS).connect_timeout == timedelta(seconds=3)
-
-
-# --- TLS ------------------------------------------------------------------------------------------------------
+    assert cluster(made, REVIEWS).connect_timeout == timedelta(seconds=3)
 
 
-def tls_of(port: str = "http", service: dict[str, object] | None = None, **settings: object):
-    rule = a_destination_rule(traffic_policy=a_policy(tls=tp.ClientTLSSettings(**settings)))
-    plan = a_plan(a_service_entry(ports=(a_port(name=port),), **service or {}), rule)
-    return plan.clusters[0].tls
-
-
-def test_tls_verifies_chain_and_name_unless_told_otherwise():
-    tls = tls_of(mode="SIMPLE")
-
-    assert tls
-    assert (tls.sni, tls.ca_certificates, tls.san_from_host) == (None, "/etc/ssl/certs/ca-certificates.crt", True)
-
-
-def test_an_empty_sni_is_an_absent_one_and_does_not_end_the_check_of_names():
-    assert tls_of(mode="SIMPLE", sni="") == tls_of(mode="SIMPLE")
-    assert tls_of("tcp", mode="SIMPLE", sni="") == tls_of("tcp", mode="SIMPLE")
-
-
-def test_tls_for_bytes_without_host_verifies_the_services_name():
-    tls = tls_of("tcp", mode="SIMPLE")
-
-    assert tls
-    assert (tls.sni, tls.subject_alt_names, tls.san_from_host) == ("reviews.shop", ("reviews.shop",), False)
-
-
-def test_tls_for_bytes_of_a_wildcard_service_has_no_name_to_send():
-    wildcard = a_service_entry(hosts=("*.shop",), ports=(a_port(name="tls"),), endpoints=(an_endpoint(),))
-    rule = a_destination_rule(host="*.shop", traffic_policy=a_policy(tls=tp.ClientTLSSettings(mode="SIMPLE")))
-
-    tls = a_plan(wildcard, rule).clusters[0].tls
-
-    assert tls
-    assert (tls.sni, tls.subject_alt_names, tls.san_from_host) == ("", (), False)
-
-
-def test_names_of_the_rule_win_over_those_of_the_service_and_over_the_host():
-    service = {"subject_alt_names": ("a.example",)}
-
-    assert tls_of(mode="SIMPLE", service=service).subject_alt_names == ("a.example",)
-    named = tls_of(mode="SIMPLE", service=service, subject_alt_names=("b.example",))
-
-    assert (named.subject_alt_names, named.san_from_host) == (("b.example",), False)
-
-
-def test_insecure_tls_verifies_nothing():
-    tls = tls_of(mode="SIMPLE", insecure_skip_verify=True, service={"subject_alt_names": ("a.example",)})
-
-    assert (tls.ca_certificates, tls.subject_alt_names, tls.san_from_host) == (None, (), False)
-
-
-def test_mutual_tls_shows_a_certificate_and_simple_does_not():
-    files = {
-        "client_certificate": "/c.pem",
-        "private_key": "/k.pem",
-        "ca_certificates": "/ca.pem",
-        "ca_crl": "/crl.pem",
+@pytest.mark.spec("D-30", "D-31", "D-33", "D-35", "D-36", "D-37", "D-38", "D-39")
+def test_a_connection_pool_is_taken_as_it_is_written():
+    tcp = {
+        "max_connections": 1,
+        "connect_timeout": timedelta(seconds=2),
+        "max_connection_duration": timedelta(seconds=3),
+        "tcp_keepalive": tp.TcpKeepalive(probes=4, time=timedelta(seconds=5)),
+    }
+    http = {
+        "http1_max_pending_requests": 6,
+        "http2_max_requests": 7,
+        "max_retries": 8,
+        "max_requests_per_connection": 9,
+        "idle_timeout": timedelta(seconds=10),
     }
 
-    mutual, simple = tls_of(mode="MUTUAL", **files), tls_of(mode="SIMPLE", **files)
+    found = with_policy(connection_pool=a_pool(tcp, **http))
 
-    assert mutual.client_certificate.private_key == "/k.pem"
-    assert (mutual.ca_certificates, mutual.crl) == ("/ca.pem", "/crl.pem")
-    assert simple.client_certificate is None
+    assert found.circuit_breakers == CircuitBreakers(
+        max_connections=1, max_pending_requests=6, max_requests=7, max_retries=8
+    )
+    assert found.connect_timeout == timedelta(seconds=2)
+    assert found.tcp_keepalive == TcpKeepalive(probes=4, time=timedelta(seconds=5))
+    assert found.http == UpstreamHttp(
+        idle_timeout=timedelta(seconds=10),
+        max_connection_duration=timedelta(seconds=3),
+        max_requests_per_connection=9,
+    )
+
+
+@pytest.mark.spec("D-53", "D-54", "D-55", "D-58", "D-59", "D-60")
+def test_outlier_detection_is_taken_as_it_is_written():
+    given = tp.OutlierDetection(
+        consecutive_gateway_errors=3,
+        consecutive_errors=9,
+        interval=timedelta(seconds=1),
+        base_ejection_time=timedelta(seconds=2),
+        max_ejection_percent=50,
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failures=0,
+        outlier_detection_http_error_codes=(503, 429, 503),
+    )
+
+    assert with_policy(outlier_detection=given).outlier_detection == OutlierDetection(
+        consecutive_5xx=5,
+        consecutive_gateway_failure=3,
+        interval=timedelta(seconds=1),
+        base_ejection_time=timedelta(seconds=2),
+        max_ejection_percent=50,
+        split_external_local_origin_errors=True,
+        error_codes=(429, 503),
+    )
+
+
+@pytest.mark.spec("D-27")
+def test_a_balancer_that_no_release_of_istio_knows_is_the_default_one():
+    assert with_policy(load_balancer=tp.LoadBalancerSettings()).load_balancer == SimpleBalancer()
+
+
+# --- retry budgets, PROXY headers, tunnels ----------------------------------------------------------------------
+
+BUDGET = RetryBudget(percent=50, min_retry_concurrency=0, budget_interval=timedelta(seconds=1))
+TUNNEL = TunnelSettings(target_host="a.example", target_port=443)
+
+
+@pytest.mark.spec("D-92")
+def test_a_retry_budget_settles_its_defaults():
+    assert with_policy(retry_budget=RetryBudget()).retry_budget == plan.RetryBudget()
+    assert with_policy(retry_budget=BUDGET).retry_budget == plan.RetryBudget(
+        percent=50, min_retry_concurrency=3, interval=timedelta(seconds=1)
+    )
+
+
+@pytest.mark.spec("D-91")
+def test_a_proxy_header_has_the_version_that_is_asked_for():
+    assert with_policy(proxy_protocol=ProxyProtocol()).proxy_protocol == "V1"
+    assert with_policy(proxy_protocol=ProxyProtocol(version="V2")).proxy_protocol == "V2"
+    assert with_policy(retry_budget=RetryBudget()).proxy_protocol is None
+
+
+def beside(subset: TrafficPolicy | None, *, blocked: bool = False) -> Cluster:
+    """The cluster of a subset whose rule asks for a budget and a PROXY header, and for the port, or for all of them."""
+    block = PortTrafficPolicy(port=PortSelector(number=80), connection_pool=a_pool({"max_connections": 1}))
+    rule = a_policy(
+        retry_budget=BUDGET, proxy_protocol=ProxyProtocol(), port_level_settings=(block,) if blocked else ()
+    )
+    return cluster(
+        a_plan(a_service_entry(), a_destination_rule("reviews", a_subset("v1", subset), traffic_policy=rule)), V1
+    )
+
+
+@pytest.mark.spec("D-91", "D-92", "D-93")
+def test_a_block_for_the_port_does_away_with_budget_and_header_of_its_own_level_only():
+    block = PortTrafficPolicy(port=PortSelector(number=80), connection_pool=a_pool({"max_connections": 1}))
+
+    at_the_rule = beside(None, blocked=True)
+    at_the_subset = beside(a_policy(port_level_settings=(block,), retry_budget=RetryBudget(percent=1)))
+
+    assert (at_the_rule.retry_budget, at_the_rule.proxy_protocol) == (None, None)
+    assert at_the_subset.retry_budget is not None
+    assert (at_the_subset.retry_budget.percent, at_the_subset.proxy_protocol) == (50, "V1")
+
+
+@pytest.mark.spec("D-91", "D-92")
+def test_a_subset_inherits_budget_and_header_unless_it_has_its_own():
+    silent, own = beside(None), beside(a_policy(retry_budget=RetryBudget(percent=1)))
+
+    assert silent.retry_budget is not None
+    assert own.retry_budget is not None
+    assert (silent.retry_budget.percent, silent.proxy_protocol) == (50, "V1")
+    assert (own.retry_budget.percent, own.proxy_protocol) == (1, "V1")
+
+
+@pytest.mark.spec("D-90")
+def test_a_tunnel_survives_a_block_for_the_port_and_is_never_inherited_by_a_subset():
+    block = PortTrafficPolicy(port=PortSelector(number=80), connection_pool=a_pool({"max_connections": 1}))
+    policy = a_policy(tunnel=TUNNEL, port_level_settings=(block,))
+    own = a_subset("own", a_policy(tunnel=TUNNEL))
+    (rule,) = a_mesh(a_destination_rule("reviews", a_subset("bare"), own, traffic_policy=policy)).destination_rules[
+        "reviews.shop"
+    ]
+
+    tunnels = {subset: effective_policy(rule, subset, 80).tunnel for subset in ("", "bare", "own")}
+
+    assert tunnels == {"": TUNNEL, "bare": None, "own": TUNNEL}
+
+
+# --- who has no endpoints to choose from ------------------------------------------------------------------------
+
+
+def called(*resources: Resource, proxy: ProxyName = "sidecar", **workload: object) -> Upstream:
+    """The only service, as `vm-1` calls it."""
+    memo = Memo()
+    mesh = a_mesh(a_workload_entry(**workload), *resources, memo=memo)
+    host = host_of(mesh, HOST, memo)
+    ((service,),) = mesh.services.values()
+    assert host
+    return upstream(service, host, proxy, *(rule for rules in mesh.destination_rules.values() for rule in rules))
+
+
+@pytest.mark.spec("S-6", "S-8", "D-10")
+def test_resolution_none_goes_where_the_client_was_going_at_another_port_if_it_says_so():
+    ports = (a_port(), a_port(81, "http-b", target_port=8081))
+    rule = a_destination_rule(
+        "reviews", "v1", traffic_policy=a_policy(load_balancer=tp.LoadBalancerSettings(simple="RANDOM"))
+    )
+
+    found = called(a_service_entry(resolution="NONE", ports=ports), rule)
+
+    discoveries = {each.name: each.discovery for each in found.clusters}
+    assert discoveries == {
+        REVIEWS: OriginalDestination(),
+        V1: OriginalDestination(),
+        "outbound|81||reviews.shop": OriginalDestination(port=8081),
+        "outbound|81|v1|reviews.shop": OriginalDestination(port=8081),
+    }
+    assert found.endpoints == ()
+
+
+@pytest.mark.spec("D-11")
+def test_a_passthrough_balancer_makes_nothing_of_the_endpoints():
+    service = a_service_entry(endpoints=(an_endpoint(),), ports=(a_port(target_port=8080),))
+    policy = a_policy(load_balancer=tp.LoadBalancerSettings(simple="PASSTHROUGH"))
+
+    found = called(service, a_destination_rule(traffic_policy=policy))
+
+    assert found.clusters[0].discovery == OriginalDestination()
+    assert found.endpoints == ()
+
+
+@pytest.mark.spec("S-8")
+def test_dynamic_dns_has_one_cluster_for_all_hosts_and_no_subsets():
+    service = a_service_entry(hosts=("*.shop",), resolution="DYNAMIC_DNS")
+    policy = a_policy(load_balancer=tp.LoadBalancerSettings(simple="PASSTHROUGH"))
+
+    found = called(service, a_destination_rule("all", "v1", host="*.shop", traffic_policy=policy))
+
+    assert [(each.name, each.discovery) for each in found.clusters] == [("outbound|80||*.shop", DynamicDns())]
 
 
 # --- endpoints ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.spec("D-3", "D-4")
 def test_a_subset_has_the_endpoints_with_its_labels():
     service = a_service_entry(
         endpoints=(an_endpoint("10.0.0.2", labels={"version": "v2"}), an_endpoint("10.0.0.1", labels={"version": "v1"}))
     )
 
-    plan = a_plan(service, a_destination_rule("reviews", "v1", Subset(name="all")))
+    made = a_plan(service, a_destination_rule("reviews", "v1", Subset(name="all")))
 
-    assert [each.address for each in endpoints(plan, V1)] == [IpAddress(ip="10.0.0.1")]
-    assert len(endpoints(plan, "outbound|80|all|reviews.shop")) == 2
+    assert [each.address for each in endpoints(made, V1)] == [IpAddress(ip="10.0.0.1")]
+    assert len(endpoints(made, "outbound|80|all|reviews.shop")) == 2
 
 
 def test_addresses_are_canonical_sorted_and_each_there_once():
     addresses = ("2001:DB8:0::1", "10.0.0.2", "10.0.0.2", "10.0.0.1")
 
-    plan = a_plan(a_service_entry(endpoints=tuple(map(an_endpoint, addresses))))
+    made = a_plan(a_service_entry(endpoints=tuple(map(an_endpoint, addresses))))
 
-    assert [each.address.ip for each in endpoints(plan, REVIEWS)] == ["10.0.0.1", "10.0.0.2", "2001:db8::1"]
+    assert [each.address.ip for each in endpoints(made, REVIEWS)] == ["10.0.0.1", "10.0.0.2", "2001:db8::1"]
 
 
+@pytest.mark.spec("W-1")
 def test_an_endpoint_may_be_a_unix_socket():
-    plan = a_plan(a_service_entry(endpoints=(an_endpoint("unix:///run/a.sock"), an_endpoint("unix://@b"))))
+    made = a_plan(a_service_entry(endpoints=(an_endpoint("unix:///run/a.sock"), an_endpoint("unix://@b"))))
 
-    found = [(each.address, each.port) for each in endpoints(plan, REVIEWS)]
+    found = [(each.address, each.port) for each in endpoints(made, REVIEWS)]
 
     assert found == [(UnixAddress(path="/run/a.sock"), 0), (UnixAddress(path="@b"), 0)]
 
 
+@pytest.mark.spec("S-8")
 @pytest.mark.parametrize(("resolution", "first_only"), [("DNS", False), ("DNS_ROUND_ROBIN", True)])
 def test_names_are_listed_for_the_resolver(resolution: str, first_only: bool):
-    plan = a_plan(a_service_entry(resolution=resolution, endpoints=(an_endpoint("DB.example.com."),)))
+    made = a_plan(a_service_entry(resolution=resolution, endpoints=(an_endpoint("DB.example.com."),)))
 
-    assert endpoints(plan, REVIEWS)[0].address == DnsAddress(name="db.example.com", first_only=first_only)
-    assert plan.dns_names == ("db.example.com",)
-
-
-def places(*localities: str):
-    return tuple(an_endpoint(f"10.0.0.{n}", locality=place) for n, place in enumerate(localities))
-
-
-def priorities(plan) -> list[int]:
-    return [each.priority for each in sorted(endpoints(plan, REVIEWS), key=lambda each: each.address.ip)]
-
-
-FAILOVER = a_destination_rule(traffic_policy=a_policy(outlier_detection=tp.OutlierDetection()))
-
-
-def test_near_endpoints_come_first_without_gaps():
-    service = a_service_entry(endpoints=places("us/a/1", "eu/a/1", "eu/b/1", "eu/a/1"))
-
-    assert priorities(a_plan(service, FAILOVER, locality="eu/a/1")) == [2, 0, 1, 0]
-    assert priorities(a_plan(service, FAILOVER, locality="eu/c/1")) == [1, 0, 0, 0]
-
-
-@pytest.mark.parametrize("why", ["no outlier detection", "switched off", "own place unknown"])
-def test_all_places_are_equal_where_failover_is_off(why: str):
-    resources = [a_service_entry(endpoints=places("us", "eu"))]
-    if why != "no outlier detection":
-        resources.append(FAILOVER)
-    if why == "switched off":
-        resources.append(a_mesh_config(locality_lb=LocalityLb(enabled=False)))
-
-    assert priorities(a_plan(*resources, locality=None if why == "own place unknown" else "eu")) == [0, 0]
-
-
-def test_the_place_of_an_endpoint_is_kept():
-    plan = a_plan(a_service_entry(endpoints=places("eu/a")))
-
-    assert endpoints(plan, REVIEWS)[0].locality == Locality(region="eu", zone="a")
+    assert endpoints(made, REVIEWS)[0].address == DnsAddress(name="db.example.com", first_only=first_only)
+    assert made.dns_names == ("db.example.com",)
