@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -42,6 +43,13 @@ class Files:
 @click.option("--path", "below", default=".", show_default=True, help="The directory of the mesh in the repository.")
 @click.option("--host", required=True, help="The VM, as its WorkloadEntry names it.")
 @click.option("--proxy", type=click.Choice(["sidecar", "gateway"]), help="Only this proxy of the host.")
+@click.option(
+    "--capture",
+    type=click.Choice(["none", "nftables"]),
+    default="none",
+    show_default=True,
+    help="As in the agent's configuration.",
+)
 @click.option("--http-proxy-port", default=15080, show_default=True, help="As in the agent's configuration; 0: none.")
 @click.option(
     "-o", "output", type=click.Choice(["yaml", "json", "plan", "fallback"]), default="yaml", help="In which form."
@@ -54,6 +62,7 @@ def command(
     below: str,
     host: str,
     proxy: str | None,
+    capture: Literal["none", "nftables"],
     http_proxy_port: int,
     output: str,
 ) -> None:
@@ -63,7 +72,8 @@ def command(
     """
     try:
         files = files_of(repo, rev, below)
-        compiled, problems = compiled_for(files, HostName(host), Reach(http_proxy_port=http_proxy_port))
+        reach = Reach(capture=capture, http_proxy_port=http_proxy_port)
+        compiled, problems = compiled_for(files, HostName(host), reach)
     except SourceError as error:
         raise WorldFailedError(str(error), error.hint) from error
     for problem in problems:

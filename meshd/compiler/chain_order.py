@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
 from typing import Final, Literal
@@ -110,16 +111,28 @@ def _mistaken(first: Sequence[Dimension], second: Sequence[Dimension]) -> bool:
 
 
 def _hides_others(groups: Sequence[Sequence[TcpChain]]) -> bool:
-    """A rule with several conditions leads Envoy to where the chains of other services are out of sight."""
-    narrow = [(index, chain) for index, group in enumerate(groups) for chain in group if _is_narrow(chain.match)]
+    """Several conditions of one chain lead Envoy to where the chains of other services are out of sight."""
+    everyone = [(index, chain.match) for index, group in enumerate(groups) for chain in group]
+    by_network: dict[str | None, list[tuple[int, ChainMatch]]] = {}
+    for index, match in everyone:
+        for network in match.prefix_ranges or (None,):
+            if match != _CATCH_ALL:  # that is the listener's default chain, which Envoy always finds
+                by_network.setdefault(network, []).append((index, match))
     return any(
-        _hides(_dimensions(chain.match), _dimensions(other.match))
-        for index, chain in narrow
-        for place, group in enumerate(groups)
+        _hides(_dimensions(match), _dimensions(other))
+        for index, match in everyone
+        if _is_narrow(match)
+        for network in _around(match.prefix_ranges)
+        for place, other in by_network.get(network, ())
         if place != index
-        for other in group
-        if other.match != _CATCH_ALL  # is the listener's default chain, which Envoy always finds
     )
+
+
+def _around(networks: Iterable[str]) -> Iterable[str | None]:
+    """The networks, all those that they lie in, and what is said without any."""
+    yield None
+    for network in map(_network, networks):
+        yield from (str(network.supernet(new_prefix=length)) for length in range(network.prefixlen + 1))
 
 
 def _is_narrow(match: ChainMatch) -> bool:
@@ -150,7 +163,7 @@ def _relation(one: str | None, other: str | None) -> Relation:
     if other is None:
         return "inside"
     if "/" in one and "/" in other:
-        return _of_networks(ip_network(one), ip_network(other))
+        return _of_networks(_network(one), _network(other))
     if subset_of(one, other):
         return "inside"
     return "around" if subset_of(other, one) else "apart"
@@ -162,13 +175,18 @@ def _of_networks(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Networ
     return "inside" if one.prefixlen > other.prefixlen else "around"
 
 
+@lru_cache(maxsize=10_000)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)
+
+
 def _specificity(group: Sequence[TcpChain]) -> tuple[int, ...]:
     """Groups with the most specific chain first; what takes everything comes last."""
     return min((_breadth(chain.match) for chain in group), default=())
 
 
 def _breadth(match: ChainMatch) -> tuple[int, ...]:
-    longest = max((ip_network(prefix).prefixlen for prefix in match.prefix_ranges), default=-1)
+    longest = max((_network(prefix).prefixlen for prefix in match.prefix_ranges), default=-1)
     names = match.server_names
     exact = any(not name.startswith("*") for name in names)
     rest = (not exact, -max(map(len, names), default=0), match.transport is None, not match.source_prefix_ranges)

@@ -33,11 +33,15 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """HTTP at a place: `blocks` are the tables for all requests to single networks."""
+    """HTTP at a place: `blocks` are the tables for all requests to single networks.
+
+    `finds_unknown`: hosts that are not in the table are looked up by the name that a request gives.
+    """
 
     table: Table | None = None
     blocks: tuple[tuple[str, Table], ...] = ()
     has_grpc_web: bool = False
+    finds_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +132,7 @@ def _server_first(served: Iterable[Served]) -> Iterator[Problem]:
 
 def _assembled(view: View, place: Place, requests: Requests, groups: tuple[Group, ...], rest: TcpChain | None) -> Bound:
     memo = view.memo
-    http = [
-        _http_chain(view, place, requests.has_grpc_web, network, table.routes) for network, table in _tables(requests)
-    ]
+    http = [_http_chain(view, place, requests, network, table.routes) for network, table in _tables(requests)]
     made = memo.recall(_listener, place, rest, len(http), *http, *groups) if http or groups else None
     tables = [table for _, table in _tables(requests)]
     return Bound(
@@ -146,10 +148,11 @@ def _tables(requests: Requests) -> Iterator[tuple[str, Table]]:
         yield "", requests.table
 
 
-def _http_chain(view: View, place: Place, has_grpc_web: bool, network: str, table: RouteTable) -> HttpChain:  # noqa: FBT001
+def _http_chain(view: View, place: Place, requests: Requests, network: str, table: RouteTable) -> HttpChain:
     """Depends on few words about the table, not on the table: it must outlive changed routes."""
-    dynamic_dns = view.memo.recall(_leads_to, table, " ".join(sorted(view.dynamic_clusters)))
-    return view.memo.recall(_made_http_chain, place, table.name, network, has_grpc_web, dynamic_dns)
+    names = " ".join(sorted(view.dynamic_clusters))
+    dynamic_dns = requests.finds_unknown or view.memo.recall(_leads_to, table, names)
+    return view.memo.recall(_made_http_chain, place, table.name, network, requests.has_grpc_web, dynamic_dns)
 
 
 def _made_http_chain(

@@ -43,7 +43,11 @@ class RequestTables:
         rest = self.unknown.proxied if place.proxy else self.unknown.bound
         hosts = entries(self.view, within, with_port=True)
         table = route_table(self.view, name, hosts.all, rest, ignore_port=False)
-        return Requests(table=self._said(table, place), has_grpc_web=offer.has_grpc_web)
+        return Requests(
+            table=self._said(table, place),
+            has_grpc_web=offer.has_grpc_web,
+            finds_unknown=place.proxy and self.unknown.forward_proxy is not None,
+        )
 
     def _said(self, table: Table, place: Place) -> Table:
         """That a service cannot be called without capture is no error on a host that has it in other places."""

@@ -10,7 +10,6 @@ import pytest
 from meshd.config import AgentConfig, load_config
 from meshd.config.checks import branch_name, nameserver, repository_url
 
-NOT_YET = "read, but this version of meshd does not act on it yet"
 NOT_YAML = "not YAML: while parsing a flow node: did not find expected node content"
 ONE_DOCUMENT = "the configuration is one document, and this is a second one"
 MINIMAL = "repository: {url: /srv/mesh.git}\n"
@@ -97,8 +96,8 @@ def test_the_example_in_the_repository_is_accepted():
         (MINIMAL + "httpProxyPort: 65536", "2:16: httpProxyPort: 65536 is more than 65535 [E-VALUE]"),
         (MINIMAL + "host: web_1", "2:7: host: 'web_1' is not a host name [E-VALUE]"),
         (
-            MINIMAL + "capture: nftables",
-            f"2:10: capture: 'nftables' is {NOT_YET}; use none [E-UNSUPPORTED]",
+            MINIMAL + "capture: iptables",
+            "2:10: capture: 'iptables' is not known here; did you mean 'nftables'? [E-VALUE]",
         ),
         (
             MINIMAL + "log: {level: warn}",
