@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from envoy.config.listener.v3.listener_components_pb2 import ListenerFilter
+from envoy.config.listener.v3.listener_components_pb2 import ListenerFilter, ListenerFilterChainMatchPredicate
 from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
 from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
 from envoy.extensions.filters.listener.proxy_protocol.v3.proxy_protocol_pb2 import ProxyProtocol
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
+from envoy.type.v3.range_pb2 import Int32Range
 from google.protobuf.message import Message
 
 from meshd.envoy.chain_matches import PLAIN_HTTP
@@ -30,11 +31,12 @@ def listener_filters(plan: Listener, matches: Sequence[ChainMatch]) -> list[List
 
 
 def inspectors(plan: Listener, matches: Sequence[ChainMatch]) -> list[ListenerFilter]:
+    unless = _going_to(plan.server_first)
     filters = []
     if any(match.server_names or match.transport or match.alpn for match in matches) or _looks_up_sni(plan):
-        filters.append(_filter("envoy.filters.listener.tls_inspector", TlsInspector()))
+        filters.append(_filter("envoy.filters.listener.tls_inspector", TlsInspector(), unless))
     if any(match.transport != "tls" and not set(PLAIN_HTTP).isdisjoint(match.alpn) for match in matches):
-        filters.append(_filter("envoy.filters.listener.http_inspector", HttpInspector()))
+        filters.append(_filter("envoy.filters.listener.http_inspector", HttpInspector(), unless))
     return filters
 
 
@@ -42,5 +44,17 @@ def _looks_up_sni(plan: Listener) -> bool:
     return any(isinstance(chain, TcpChain) and chain.sni_dns_port is not None for chain in plan.chains)
 
 
-def _filter(name: str, settings: Message) -> ListenerFilter:
-    return ListenerFilter(name=name, typed_config=packed(settings))
+def _going_to(ports: Sequence[int]) -> ListenerFilterChainMatchPredicate | None:
+    """Connections to any of these; Envoy wants an alternative to be between two at least."""
+    if not ports:
+        return None
+    each = [
+        ListenerFilterChainMatchPredicate(destination_port_range=Int32Range(start=port, end=port + 1)) for port in ports
+    ]
+    if len(each) == 1:
+        return each[0]
+    return ListenerFilterChainMatchPredicate(or_match=ListenerFilterChainMatchPredicate.MatchSet(rules=each))
+
+
+def _filter(name: str, settings: Message, unless: ListenerFilterChainMatchPredicate | None = None) -> ListenerFilter:
+    return ListenerFilter(name=name, typed_config=packed(settings), filter_disabled=unless)

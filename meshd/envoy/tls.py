@@ -86,13 +86,20 @@ def _validate(context: CommonTlsContext, root: SecretName, expected: Certificate
 
 def _of_clients(settings: DownstreamTls) -> CertificateValidationContext:
     expected = CertificateValidationContext(
-        match_typed_subject_alt_names=_matchers(settings.subject_alt_names),
+        match_typed_subject_alt_names=[*_matchers(settings.subject_alt_names), *_members(settings.trust_domain)],
         verify_certificate_spki=settings.spki,
         verify_certificate_hash=settings.hashes,
     )
     if settings.accepts_untrusted:
         expected.MergeFrom(_ANYBODY)
     return expected
+
+
+def _members(trust_domain: str) -> Iterator[SubjectAltNameMatcher]:
+    """Whoever has a SPIFFE identity of this domain."""
+    if trust_domain:
+        prefix = StringMatcher(prefix=f"spiffe://{trust_domain}/")
+        yield SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.URI, matcher=prefix)
 
 
 def _matchers(names: Iterable[str]) -> Iterator[SubjectAltNameMatcher]:
