@@ -21,7 +21,14 @@ M = TypeVar("M", bound=Message)
 
 _ORIGIN: Final = frozenset({"origin"})
 
+
+def _anything(node: Node, _path: str, _report: Report) -> object:
+    """Of a value that nobody looks at, only its place is kept."""
+    return (node.line, node.column)
+
+
 _SCALARS: Final[dict[object, Decoder]] = {
+    object: _anything,
     str: text,
     int: integer,
     float: number,
@@ -88,9 +95,18 @@ def _not_yet(node: Node, path: str, report: Report) -> object:
     return report.wrong("E-UNSUPPORTED", node, path, message, "remove it")
 
 
-def _optional(*members: object) -> Decoder:
-    (inner,) = (member for member in members if member is not types.NoneType)
-    return decoder(inner)
+def _union(*members: object) -> Decoder:
+    """`None` stands for absence. Of several others, the shape of the value says which one is meant."""
+    kinds = [member for member in members if member is not types.NoneType]
+    if len(kinds) == 1:
+        return decoder(kinds[0])
+    by_shape: dict[type, Decoder] = {_SHAPES.get(get_origin(kind), Scalar): decoder(kind) for kind in kinds}
+    otherwise = decoder(kinds[0])
+
+    def decode(node: Node, path: str, report: Report) -> object:
+        return by_shape.get(type(node), otherwise)(node, path, report)
+
+    return decode
 
 
 def _items(item: object, *_ellipsis: object) -> Decoder:
@@ -135,10 +151,12 @@ def _literal(*values: str) -> Decoder:
     return one_of(values, frozenset())
 
 
+_SHAPES: Final[dict[object, type]] = {tuple: documents.Sequence, Mapping: documents.Mapping}
+
 _DECODERS: Final[dict[object, Callable[..., Decoder]]] = {
     Annotated: _annotated,
-    Union: _optional,
-    types.UnionType: _optional,
+    Union: _union,
+    types.UnionType: _union,
     tuple: _items,
     Mapping: _entries,
     Literal: _literal,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
-from meshd.fields import Count, HttpStatus, Message, Port
+from meshd.fields import Count, EmptyIsAbsent, HttpStatus, Message, Port
 from meshd.problems import Problem
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.headers import header_text
-from meshd.resources.string_match import check_regex
+from meshd.resources.string_match import check_regex, check_substitution
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _LARGE_BODY: Final = 100 * 1024
@@ -25,13 +25,13 @@ class HTTPRedirect(Message):
 
     ONEOFS: ClassVar = (("uri", "prefix_rewrite"), ("port", "derive_port"))
 
-    uri: Annotated[str, header_text] | None = None
-    authority: Annotated[str, header_text] | None = None
+    uri: Annotated[str, header_text, EmptyIsAbsent()] | None = None
+    authority: Annotated[str, header_text, EmptyIsAbsent()] | None = None
     port: Port | None = None
     derive_port: Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"] | None = None
-    scheme: Literal["http", "https"] | None = None
+    scheme: Annotated[Literal["http", "https"], EmptyIsAbsent()] | None = None
     redirect_code: int = 301
-    prefix_rewrite: Annotated[str, header_text] | None = None
+    prefix_rewrite: Annotated[str, header_text, EmptyIsAbsent()] | None = None
 
     def check(self) -> Iterator[Problem]:
         """V-65 and V-67."""
@@ -63,10 +63,11 @@ class Body(Message):
 
 
 def content(body: Body) -> bytes:
-    """What is sent; base64 that is none was refused by `check`."""
-    if body.bytes is not None:
-        return base64.b64decode(body.bytes, validate=True)
-    return (body.string or "").encode()
+    """What is sent. As protobuf reads base64: in either alphabet, padded or not; what is none `check` refused."""
+    if body.bytes is None:
+        return (body.string or "").encode()
+    plain = body.bytes.rstrip("=").replace("-", "+").replace("_", "/")
+    return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +84,15 @@ class RegexRewrite(Message):
     def check(self) -> Iterator[Problem]:
         """V-56."""
         yield from check_regex(self.match, self.origin.at("match"))
+        yield from check_substitution(self.rewrite, self.match, self.origin.at("rewrite"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HTTPRewrite(Message):
     ONEOFS: ClassVar = (("uri", "uri_regex_rewrite"),)
 
-    uri: Annotated[str, header_text] | None = None
-    authority: Annotated[str, header_text] | None = None
+    uri: Annotated[str, header_text, EmptyIsAbsent()] | None = None
+    authority: Annotated[str, header_text, EmptyIsAbsent()] | None = None
     uri_regex_rewrite: RegexRewrite | None = None
 
     def check(self) -> Iterator[Problem]:

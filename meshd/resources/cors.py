@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal, Self
 
 from meshd.fields import Duration, Message, header_token, whole_seconds
 from meshd.problems import Problem
@@ -38,3 +38,13 @@ class CorsPolicy(Message):
             yield from check_text(match)
         if self.allow_origin:
             yield legacy(self.origin.at("allowOrigin"), "allowOrigin is deprecated", "write allowOrigins")
+
+    def settled(self) -> Self:
+        """`allowOrigin` counts where `allowOrigins` is absent."""
+        if not self.allow_origin:
+            return self
+        at = self.origin.at("allowOrigin")
+        exact = tuple(
+            StringMatch(exact=origin, origin=at.item(index)) for index, origin in enumerate(self.allow_origin)
+        )
+        return replace(self, allow_origins=self.allow_origins or exact, allow_origin=())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
-from meshd.fields import Also, Message, Port, dns_label, service_host
-from meshd.problems import Problem
+from meshd.fields import Also, EmptyIsAbsent, Message, Port, dns_label, service_host
+from meshd.problems import Origin, Problem
+from meshd.resources.finding import invalid
+
+_LARGEST_SUM: Final = 4294967295  # of the weights of one route; Envoy refuses more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,5 +36,13 @@ class PortSelector(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination(Message):
     host: Annotated[str, service_host, Also(("name",))]
-    subset: Annotated[str, dns_label] | None = None
+    subset: Annotated[str, dns_label, EmptyIsAbsent()] | None = None
     port: PortSelector | None = None
+
+
+def check_weights(weights: tuple[int, ...], at: Origin) -> Iterator[Problem]:
+    """V-53 and V-104."""
+    if len(weights) > 1 and not any(weights):
+        yield invalid(at, "the weights of several destinations must not all be 0")
+    elif sum(weights) > _LARGEST_SUM:
+        yield invalid(at, f"the weights add up to {sum(weights)}, which is more than {_LARGEST_SUM}")

@@ -12,18 +12,21 @@ from meshd.fields import (
     Between,
     Count,
     DurationOrZero,
+    EmptyIsAbsent,
     LabelMap,
     Message,
     Port,
     UInt32,
     dns_label,
     export_target,
+    host_or_ip,
     wildcard_host,
 )
 from meshd.problems import Problem
 from meshd.resources.destination import PortSelector
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.host_name import check_exports
+from meshd.resources.locality import check_failover
 from meshd.resources.resource import Resource
 from meshd.resources.traffic_policy import (
     ClientTLSSettings,
@@ -47,12 +50,13 @@ class PortTrafficPolicy(Message):
         """D-93."""
         if not (self.load_balancer or self.connection_pool or self.outlier_detection or self.tls):
             yield invalid(self.origin, "a port needs loadBalancer, connectionPool, outlierDetection or tls")
+        yield from _check_failover(self.load_balancer, self.outlier_detection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelSettings(Message):
-    protocol: Literal["CONNECT", "POST"] = "CONNECT"
-    target_host: Annotated[str, Count(1)]
+    protocol: Annotated[Literal["CONNECT", "POST"], EmptyIsAbsent()] = "CONNECT"
+    target_host: Annotated[str, host_or_ip]
     target_port: Port
 
 
@@ -72,6 +76,8 @@ class RetryBudget(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPolicy(Message):
+    ONEOFS: ClassVar = (("tunnel", "proxy_protocol"),)
+
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
@@ -82,15 +88,22 @@ class TrafficPolicy(Message):
     retry_budget: RetryBudget | None = None
 
     def check(self) -> Iterator[Problem]:
-        """D-2 and D-93."""
+        """D-2, D-21 and D-93."""
         parts = (self.load_balancer, self.connection_pool, self.outlier_detection, self.tls, self.port_level_settings)
         if not any((*parts, self.tunnel, self.proxy_protocol, self.retry_budget)):
             yield invalid(self.origin, "a traffic policy needs at least one setting")
+        yield from _check_failover(self.load_balancer, self.outlier_detection)
         seen: set[int] = set()
         for policy in self.port_level_settings:
             if policy.port.number in seen:
                 yield doubtful(policy.port.origin, f"port {policy.port.number} is given twice: the first counts")
             seen.add(policy.port.number)
+
+
+def _check_failover(balancer: LoadBalancerSettings | None, outliers: OutlierDetection | None) -> Iterator[Problem]:
+    if balancer:
+        setting = balancer.locality_lb_setting or balancer.zone_aware_lb_setting
+        yield from check_failover(setting, outlier_detection=outliers is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
-from meshd.fields import Between, LabelMap, Message, header_token, namespace_label
+from meshd.fields import Between, EmptyIsAbsent, LabelMap, Message, header_token, namespace_label
 from meshd.problems import Origin, Problem
-from meshd.resources.finding import doubtful, invalid, unsupported
+from meshd.resources.finding import doubtful, invalid
+from meshd.resources.gateway_names import MESH, check_gateways
 from meshd.resources.string_match import StringMatch, check_text
 
-MESH: Final = "mesh"
+__all__ = ["IGNORED_HEADERS", "MESH", "Conditions", "HTTPMatchRequest"]
+
 IGNORED_HEADERS: Final = frozenset({"uri", "scheme", "method", "authority"})
 """Keys of `headers` that have no effect (spec V-34)."""
 _PSEUDO_HEADERS: Final = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
@@ -32,12 +34,12 @@ class HTTPMatchRequest(Message):
     query_params: Mapping[str, StringMatch] = field(default_factory=dict)
     port: Annotated[int, Between(0, 65535)] = 0
     source_labels: LabelMap = field(default_factory=dict)
-    source_namespace: Annotated[str, namespace_label] | None = None
+    source_namespace: Annotated[str, namespace_label, EmptyIsAbsent()] | None = None
     gateways: tuple[str, ...] = ()
     stat_prefix: str = ""
 
     def check(self) -> Iterator[Problem]:
-        if self.uri is None and not any(self.conditions()) and not self.gateways:
+        if self.uri is None and not any(self.conditions()):
             yield Problem(
                 code="W-VS-EMPTY-MATCH",
                 at=self.origin,
@@ -61,6 +63,7 @@ class HTTPMatchRequest(Message):
             tuple(sorted((n.lower(), str(m)) for n, m in self.without_headers.items() if n not in IGNORED_HEADERS)),
             tuple(sorted((name, str(match)) for name, match in self.query_params.items())),
             self.port,
+            tuple(sorted(self.gateways)),
             () if self.gateways else tuple(sorted(self.source_labels.items())),
             None if self.gateways else self.source_namespace,
         )
@@ -98,13 +101,6 @@ class HTTPMatchRequest(Message):
         for name, given in (("sourceLabels", self.source_labels), ("sourceNamespace", self.source_namespace)):
             if given and self.gateways:
                 yield doubtful(self.origin.at(name), "has no effect on a match that names gateways")
-
-
-def check_gateways(gateways: tuple[str, ...], at: Origin) -> Iterator[Problem]:
-    """V-2: gateways come with the Gateway kind."""
-    for index, gateway in enumerate(gateways):
-        if gateway != MESH:
-            yield unsupported(at.item(index), f"gateway {gateway!r}: this version knows only {MESH!r}")
 
 
 def _asked(match: StringMatch | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
@@ -10,7 +11,9 @@ import re2
 
 from meshd.fields import Count, Message
 from meshd.problems import Origin, Problem
-from meshd.resources.finding import invalid
+from meshd.resources.finding import doubtful, invalid
+
+_ESCAPE: Final = re.compile(r"\\(.?)", re.DOTALL)
 
 _QUIET: Final = re2.Options()
 _QUIET.log_errors = False  # RE2 would write to stderr what we return
@@ -54,6 +57,21 @@ def check_regex(pattern: str, at: Origin) -> Iterator[Problem]:
     except re2.error as error:
         hint = "write '.*' to match everything" if pattern == "*" else "Envoy's regular expressions are RE2"
         yield invalid(at, f"{pattern!r} is not a regular expression: {reason(error)}", hint)
+
+
+def check_substitution(substitution: str, pattern: str, at: Origin) -> Iterator[Problem]:
+    """RE2 leaves a text as it is when what is to be put in is more than the pattern has to give."""
+    escaped = _ESCAPE.findall(substitution)
+    if any(letter != "\\" and not ("0" <= letter <= "9") for letter in escaped):
+        yield doubtful(
+            at, f"nothing is rewritten: in {substitution!r} a '\\' stands before neither a digit nor another"
+        )
+    try:
+        groups = re2.compile(pattern, _QUIET).groups
+    except re2.error:
+        return  # told at the pattern
+    for group in sorted({letter for letter in escaped if letter.isdecimal() and int(letter) > groups}):
+        yield doubtful(at, f"nothing is rewritten: the pattern has no group \\{group}, its groups are {groups}")
 
 
 def reason(error: re2.error) -> str:

@@ -1,12 +1,12 @@
-"""The four parts of a traffic policy: load balancer, connection pool, outlier detection and TLS (spec 6.3)."""
+"""The parts of a traffic policy: load balancer, connection pool, outlier detection, and TLS next door (spec 6.3)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from meshd.fields import (
     Also,
@@ -15,14 +15,32 @@ from meshd.fields import (
     Duration,
     DurationOrZero,
     Int32,
-    Later,
     Message,
     UInt32,
     header_token,
 )
 from meshd.problems import Problem
+from meshd.resources.client_tls import ClientTLSSettings
 from meshd.resources.finding import doubtful, invalid, legacy
 from meshd.resources.locality import LocalityLoadBalancerSetting, ZoneAwareLoadBalancerSetting
+
+__all__ = [
+    "ClientTLSSettings",
+    "ConnectionPoolSettings",
+    "ConsistentHashLB",
+    "CookieAttribute",
+    "HTTP2KeepAlive",
+    "HTTPCookie",
+    "HTTPSettings",
+    "LoadBalancerSettings",
+    "MagLev",
+    "OutlierDetection",
+    "RingHash",
+    "SimpleLB",
+    "TCPSettings",
+    "TcpKeepalive",
+    "Warmup",
+]
 
 SimpleLB = Literal["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"]
 
@@ -84,12 +102,20 @@ class ConsistentHashLB(Message):
         """D-12 and D-18."""
         if not (self.http_header_name or self.http_cookie or self.use_source_ip or self.http_query_parameter_name):
             yield doubtful(self.origin, "without a key to hash, requests go anywhere", "name a header, a cookie, ...")
-        if self.minimum_ring_size is None:
+        if not self.minimum_ring_size:
             return
         at = self.origin.at("minimumRingSize")
         yield legacy(at, "minimumRingSize is deprecated here", "write ringHash: {minimumRingSize: ...}")
         if self.ring_hash or self.maglev:
             yield invalid(at, "minimumRingSize does not go with ringHash or maglev")
+
+    def settled(self) -> Self:
+        if self.minimum_ring_size is None:
+            return self
+        size = self.minimum_ring_size or None
+        given = self.ring_hash or self.maglev
+        ring = self.ring_hash if given else RingHash(minimum_ring_size=size, origin=self.origin)
+        return replace(self, ring_hash=ring, minimum_ring_size=None)
 
 
 def above_zero(value: object) -> str:
@@ -106,7 +132,12 @@ class Warmup(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancerSettings(Message):
-    ONEOFS: ClassVar = (("simple", "consistent_hash"),)
+    """`backend_utilization` is in the newest API and in no release of Istio: what it holds, nobody reads."""
+
+    ONEOFS: ClassVar = (
+        ("simple", "consistent_hash", "backend_utilization"),
+        ("locality_lb_setting", "zone_aware_lb_setting"),
+    )
 
     simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None
@@ -114,19 +145,30 @@ class LoadBalancerSettings(Message):
     zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
     warmup: Warmup | None = None
     warmup_duration_secs: Duration | None = None
-    backend_utilization: Later = None
+    backend_utilization: Mapping[str, object] | None = None
 
     def check(self) -> Iterator[Problem]:
-        """D-10, D-25 and D-26."""
+        """D-10, D-25 to D-27."""
         if self.simple == "LEAST_CONN":
             yield legacy(self.origin.at("simple"), "LEAST_CONN is called LEAST_REQUEST now", "write LEAST_REQUEST")
+        if self.backend_utilization is not None:
+            at = self.origin.at("backendUtilization")
+            yield doubtful(at, "does nothing yet: requests are spread as by LEAST_REQUEST", "set simple instead")
         if self.warmup_duration_secs is not None:
             at = self.origin.at("warmupDurationSecs")
             yield legacy(at, "warmupDurationSecs is deprecated", "write warmup: {duration: ...}")
             if self.warmup:
                 yield invalid(at, "warmupDurationSecs does not go with warmup")
+        yield from self._check_warmup()
+
+    def settled(self) -> Self:
+        return replace(self, simple="LEAST_REQUEST") if self.simple == "LEAST_CONN" else self
+
+    def _check_warmup(self) -> Iterator[Problem]:
+        if not (self.consistent_hash or self.simple in {"RANDOM", "PASSTHROUGH"}):
+            return
         for name, given in (("warmup", self.warmup), ("warmupDurationSecs", self.warmup_duration_secs)):
-            if given is not None and (self.consistent_hash or self.simple == "RANDOM"):
+            if given is not None:
                 yield doubtful(
                     self.origin.at(name), "only ROUND_ROBIN and LEAST_REQUEST warm up; it has no effect here"
                 )
@@ -174,6 +216,8 @@ class HTTPSettings(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionPoolSettings(Message):
+    """A zero means the default, but for idle times."""
+
     tcp: TCPSettings | None = None
     http: HTTPSettings | None = None
 
@@ -184,7 +228,19 @@ class ConnectionPoolSettings(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OldOutlierDetection(Message):
+    """The block `http` of 2018 (spec section 12). Its errors were any 5xx."""
+
+    consecutive_errors: Int32 | None = None
+    interval: Duration | None = None
+    base_ejection_time: Duration | None = None
+    max_ejection_percent: Annotated[int, Between(0, 100)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutlierDetection(Message):
+    """`http` and `consecutive_errors` are of old."""
+
     consecutive_5xx_errors: UInt32 | None = None
     consecutive_gateway_errors: UInt32 | None = None
     consecutive_errors: Int32 | None = None
@@ -195,62 +251,37 @@ class OutlierDetection(Message):
     split_external_local_origin_errors: bool = False
     consecutive_local_origin_failures: UInt32 | None = None
     outlier_detection_http_error_codes: tuple[Annotated[int, Between(100, 599)], ...] = ()
-    http: Later = None
+    http: OldOutlierDetection | None = None
 
     def check(self) -> Iterator[Problem]:
-        """D-52 and D-58."""
+        """D-52, D-58 and section 12."""
         if self.consecutive_errors is not None:
             hint = "write consecutiveGatewayErrors, or consecutive5xxErrors"
             yield legacy(self.origin.at("consecutiveErrors"), "counts 502, 503 and 504 only, and is deprecated", hint)
+        if self.http:
+            hint = "write its fields beside it, and consecutive5xxErrors for consecutiveErrors"
+            yield legacy(self.origin.at("http"), "this block is of 2018", hint)
         if self.consecutive_local_origin_failures and not self.split_external_local_origin_errors:
             at = self.origin.at("consecutiveLocalOriginFailures")
             yield invalid(at, "needs splitExternalLocalOriginErrors: true")
 
+    def settled(self) -> Self:
+        """What is said in today's words stands."""
+        if self.http is None and self.consecutive_errors is None:
+            return self
+        old = self.http or OldOutlierDetection()
+        return replace(
+            self,
+            consecutive_5xx_errors=_first(self.consecutive_5xx_errors, old.consecutive_errors),
+            consecutive_gateway_errors=_first(self.consecutive_gateway_errors, self.consecutive_errors),
+            consecutive_errors=None,
+            interval=self.interval or old.interval,
+            base_ejection_time=self.base_ejection_time or old.base_ejection_time,
+            max_ejection_percent=_first(self.max_ejection_percent, old.max_ejection_percent),
+            http=None,
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientTLSSettings(Message):
-    mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
-    client_certificate: str | None = None
-    private_key: str | None = None
-    ca_certificates: str | None = None
-    credential_name: str | None = None
-    subject_alt_names: tuple[str, ...] = ()
-    sni: str | None = None
-    insecure_skip_verify: bool = False
-    ca_crl: str | None = None
 
-    def check(self) -> Iterator[Problem]:
-        yield from self._check_certificate()
-        if self.insecure_skip_verify and self.mode != "DISABLE":
-            yield from self._check_insecure()
-        if self.mode == "DISABLE":
-            for name, given in self._settings().items():
-                if given:
-                    yield doubtful(self.origin.at(name), "has no effect without TLS", "set mode: SIMPLE or MUTUAL")
-
-    def _settings(self) -> dict[str, object]:
-        return {
-            "clientCertificate": self.client_certificate,
-            "privateKey": self.private_key,
-            "caCertificates": self.ca_certificates,
-            "subjectAltNames": self.subject_alt_names,
-            "sni": self.sni,
-            "insecureSkipVerify": self.insecure_skip_verify,
-            "caCrl": self.ca_crl,
-        }
-
-    def _check_certificate(self) -> Iterator[Problem]:
-        """D-73."""
-        for name, given in (("clientCertificate", self.client_certificate), ("privateKey", self.private_key)):
-            if self.mode == "MUTUAL" and not given:
-                yield Problem(code="E-REQUIRED", at=self.origin, message=f"mode MUTUAL needs {name}")
-            if self.mode == "SIMPLE" and given:
-                yield doubtful(self.origin.at(name), "mode SIMPLE shows no certificate", "set mode: MUTUAL")
-
-    def _check_insecure(self) -> Iterator[Problem]:
-        """D-78 and D-81."""
-        at = self.origin.at("insecureSkipVerify")
-        yield Problem(code="W-TLS-INSECURE", at=at, message="anybody can pose as this service: nothing is verified")
-        for name, given in (("caCertificates", self.ca_certificates), ("subjectAltNames", self.subject_alt_names)):
-            if given:
-                yield invalid(self.origin.at(name), f"{name} does not go with insecureSkipVerify")
+def _first(*choices: int | None) -> int | None:
+    """The first that is given; a zero is given."""
+    return next((choice for choice in choices if choice is not None), None)

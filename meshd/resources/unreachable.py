@@ -1,4 +1,4 @@
-"""Matches that no request can reach, because an earlier one takes them all (spec V-9 and the end of 5.2)."""
+"""Matches that nothing can reach, because an earlier one takes it all (spec V-9 and the end of 5.2)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from meshd.problems import Origin, Problem
 from meshd.resources.http_match import HTTPMatchRequest
+from meshd.resources.l4_routes import TCPRoute, TLSRoute
 
 Rule = tuple[Origin, tuple[HTTPMatchRequest, ...]]
 
@@ -25,6 +26,22 @@ def unreachable(rules: Iterable[Rule]) -> Iterator[Problem]:
             earlier.add(match)
         takers = [match.origin for match in matches if match.takes_everything]
         catch_all = takers[0] if takers else None if matches else origin
+
+
+def unreachable_connections(rules: Iterable[TLSRoute | TCPRoute]) -> Iterator[Problem]:
+    """The same of rules for connections: after one that asks nothing, or asking what one before has asked."""
+    catch_all: Origin | None = None
+    asked: dict[tuple[object, ...], Origin] = {}
+    for rule in rules:
+        if catch_all:
+            yield _problem(rule.origin, f"the rule at line {catch_all.line} takes every connection", "connection")
+            continue
+        for match in rule.match:
+            taker = asked.setdefault(match.conditions(), match.origin)
+            if taker is not match.origin:
+                yield _problem(match.origin, f"the match at line {taker.line} asks the same", "connection")
+        takers = [match.origin for match in rule.match if not any(match.conditions())]
+        catch_all = takers[0] if takers else None if rule.match else rule.origin
 
 
 class _Earlier:
@@ -56,7 +73,6 @@ def _beside_path(match: HTTPMatchRequest) -> tuple[object, ...]:
     return (match.ignore_uri_case, *match.conditions())
 
 
-def _problem(at: Origin, why: str) -> Problem:
-    return Problem(
-        code="W-VS-UNREACHABLE", at=at, message=f"no request gets here: {why}", hint="put the narrower one first"
-    )
+def _problem(at: Origin, why: str, what: str = "request") -> Problem:
+    message = f"no {what} gets here: {why}"
+    return Problem(code="W-VS-UNREACHABLE", at=at, message=message, hint="put the narrower one first")

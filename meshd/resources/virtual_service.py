@@ -1,26 +1,29 @@
-"""VirtualService: what becomes of the requests to a host (spec section 5)."""
+"""VirtualService: what becomes of the requests and connections to a host (spec section 5)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import combinations
 from typing import Annotated, ClassVar
 
-from meshd.fields import Between, Count, DurationOrZero, Int32, Later, Message, export_target, host_or_ip
+from meshd.fields import export_target, ip_or_cidr, virtual_host
 from meshd.problems import Problem
 from meshd.resources.answers import Body, HTTPDirectResponse, HTTPRedirect, HTTPRewrite, RegexRewrite
 from meshd.resources.cors import CorsPolicy
-from meshd.resources.destination import Destination
 from meshd.resources.fault import FaultAbort, FaultDelay, HTTPFaultInjection, Percentage
-from meshd.resources.finding import doubtful, invalid, legacy
+from meshd.resources.finding import doubtful, invalid
+from meshd.resources.gateway_names import MESH, check_gateways
 from meshd.resources.headers import HeaderOperations, Headers
 from meshd.resources.host_name import check_exports, wildcards_over
-from meshd.resources.http_match import HTTPMatchRequest, check_gateways
-from meshd.resources.l4_routes import TCPRoute, TLSRoute
+from meshd.resources.http_match import HTTPMatchRequest
+from meshd.resources.http_route import Delegate, HTTPMirrorPolicy, HTTPRoute, HTTPRouteDestination, MirrorPercentage
+from meshd.resources.l4_routes import TCPRoute, TLSRoute, is_sni_of_a_cluster
 from meshd.resources.resource import Resource
 from meshd.resources.retry import HTTPRetry
-from meshd.resources.unreachable import unreachable
+from meshd.resources.unreachable import unreachable, unreachable_connections
 
 __all__ = [
     "Body",
@@ -47,159 +50,83 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MirrorPercentage(Message):
-    value: Annotated[float, Between(0, 100)] = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPMirrorPolicy(Message):
-    destination: Destination
-    percentage: MirrorPercentage | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPRouteDestination(Message):
-    destination: Destination
-    weight: Int32 = 0
-    headers: Headers | None = None
-    append_request_headers: Later = None
-    remove_request_headers: Later = None
-    append_response_headers: Later = None
-    remove_response_headers: Later = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delegate(Message):
-    """Another VirtualService, whose routes stand in for this one; `namespace` empty is that of the root."""
-
-    name: str = ""
-    namespace: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPRoute(Message):
-    EXACTLY_ONE: ClassVar = (("route", "redirect", "direct_response", "delegate"),)
-
-    name: str = ""
-    match: tuple[HTTPMatchRequest, ...] = ()
-    route: Annotated[tuple[HTTPRouteDestination, ...], Count(1)] = ()
-    redirect: HTTPRedirect | None = None
-    direct_response: HTTPDirectResponse | None = None
-    delegate: Delegate | None = None
-    rewrite: HTTPRewrite | None = None
-    timeout: DurationOrZero | None = None
-    retries: HTTPRetry | None = None
-    fault: HTTPFaultInjection | None = None
-    mirror: Destination | None = None
-    mirrors: tuple[HTTPMirrorPolicy, ...] = ()
-    mirror_percentage: MirrorPercentage | None = None
-    mirror_percent: Annotated[int, Between(0, 100)] | None = None
-    cors_policy: CorsPolicy | None = None
-    headers: Headers | None = None
-    websocket_upgrade: bool | None = None
-    append_headers: Later = None
-    append_request_headers: Later = None
-    remove_request_headers: Later = None
-    append_response_headers: Later = None
-    remove_response_headers: Later = None
-
-    def check(self) -> Iterator[Problem]:
-        yield from self._check_weights()
-        yield from self._check_answer()
-        yield from self._check_rewrite()
-        yield from self._check_authority()
-        yield from self._check_mirrors()
-        if self.websocket_upgrade is not None:
-            yield legacy(self.origin.at("websocketUpgrade"), "WebSockets are always allowed", "leave it out")
-
-    def _check_weights(self) -> Iterator[Problem]:
-        """V-53."""
-        if len(self.route) > 1 and not any(to.weight for to in self.route):
-            yield invalid(self.origin.at("route"), "the weights of several destinations must not all be 0")
-
-    def _check_answer(self) -> Iterator[Problem]:
-        """V-13, V-14 and V-16: what is answered here is neither rewritten nor faulted, and goes nowhere."""
-        answer = "redirect" if self.redirect else "directResponse" if self.direct_response else None
-        if answer is None:
-            return
-        for name, given in (("rewrite", self.rewrite), ("fault", self.fault)):
-            if given:
-                yield invalid(self.origin.at(name), f"{name} does not go with {answer}")
-        in_vain = (
-            ("timeout", self.timeout),
-            ("retries", self.retries),
-            ("mirror", self.mirror or self.mirrors),
-            ("corsPolicy", self.cors_policy),  # Envoy adds no CORS headers to its own answers (measured)
-        )
-        for name, has_no_effect in in_vain:
-            if has_no_effect:
-                yield doubtful(self.origin.at(name), f"{name} has no effect beside {answer}")
-
-    def _check_rewrite(self) -> Iterator[Problem]:
-        """V-55 and V-66."""
-        if self.redirect and self.redirect.prefix_rewrite:
-            for match in self.match:
-                if match.path_prefix is None:
-                    yield invalid(match.origin.at("uri"), "a redirect with prefixRewrite needs uri matches by prefix")
-        rewritten = self.rewrite.uri if self.rewrite else None
-        prefixes = [match.path_prefix for match in self.match] or ["/"]
-        if self.rewrite and rewritten and not rewritten.endswith("/") and "/" in prefixes:
-            yield Problem(
-                code="W-REWRITE-ROOT",
-                at=self.rewrite.origin.at("uri"),
-                message=f"this replaces only the '/' that was matched: '/foo' becomes '{rewritten}foo'",
-                hint=f"write '{rewritten}/', or match by the prefix that is to be replaced",
-            )
-
-    def _check_authority(self) -> Iterator[Problem]:
-        """V-25: Host is rewritten in one way at most."""
-        places = self.headers.authorities() if self.headers else ()
-        rewritten = self.rewrite is not None and bool(self.rewrite.authority)
-        for name, at in places if rewritten else places[1:]:
-            other = "rewrite.authority sets it" if rewritten else f"{places[0][0]!r} sets it"
-            yield invalid(at, f"{name!r} cannot set the request's Host: {other} already")
-
-    def _check_mirrors(self) -> Iterator[Problem]:
-        """V-20 to V-23."""
-        if self.mirror and self.mirrors:
-            yield invalid(self.origin.at("mirrors"), "mirrors does not go with mirror", "name all of them in mirrors")
-        if self.mirror_percent is not None:
-            yield legacy(
-                self.origin.at("mirrorPercent"), "mirrorPercent is deprecated", "write mirrorPercentage: {value: ...}"
-            )
-        for name, given in (("mirrorPercentage", self.mirror_percentage), ("mirrorPercent", self.mirror_percent)):
-            if given is not None and not self.mirror:
-                yield doubtful(self.origin.at(name), "has no effect without mirror", "each of mirrors has its own")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualService(Resource):
+    """One without hosts is a delegate: it does nothing but for the roots that name it (spec 5.9)."""
+
     KIND: ClassVar[str] = "VirtualService"
 
-    hosts: tuple[Annotated[str, host_or_ip], ...] = ()
+    hosts: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     http: tuple[HTTPRoute, ...] = ()
     tls: tuple[TLSRoute, ...] = ()
     tcp: tuple[TCPRoute, ...] = ()
     export_to: tuple[Annotated[str, export_target], ...] = ()
 
+    @property
+    def is_of_gateways_alone(self) -> bool:
+        return bool(self.gateways) and MESH not in self.gateways
+
     def check(self) -> Iterator[Problem]:
-        if not self.http:  # V-7
-            yield Problem(code="E-REQUIRED", at=self.origin, message="a VirtualService needs at least one http route")
-        yield from self._check_hosts()
+        if not (self.http or self.tls or self.tcp):  # V-7
+            yield Problem(code="E-REQUIRED", at=self.origin, message="a VirtualService needs http, tls or tcp routes")
+        yield from self._check_hosts() if self.hosts else self._check_delegate()
+        yield from self._check_server_names()
+        yield from self._check_sources()
         yield from check_gateways(self.gateways, self.origin.at("gateways"))
         yield from check_exports(self.origin, self.export_to, self.metadata.namespace)
         yield from unreachable([(route.origin, route.match) for route in self.http])
+        yield from unreachable_connections(self.tls)
+        yield from unreachable_connections(self.tcp)
+
+    def _check_delegate(self) -> Iterator[Problem]:
+        """5.9."""
+        for name, given in (("gateways", self.gateways), ("tls", self.tls), ("tcp", self.tcp)):
+            if given:
+                yield invalid(self.origin.at(name), f"{name} has no place in a delegate", "give it hosts if it is none")
+        for route in self.http:
+            if route.delegate:
+                yield invalid(route.origin.at("delegate"), "a delegate does not delegate again")
 
     def _check_hosts(self) -> Iterator[Problem]:
         """V-1."""
         at = self.origin.at("hosts")
-        hosts = Counter(host.lower().removesuffix(".") for host in self.hosts)
-        for host, count in hosts.items():
-            if host == "*":
-                yield invalid(at, "'*' is for VirtualServices of gateways only", "name the hosts")
-            elif count > 1:
+        named = Counter(host.lower().removesuffix(".") for host in self.hosts)
+        for index, host in enumerate(self.hosts):
+            fault = virtual_host(host)
+            if fault and not (self._reads_server_names and is_sni_of_a_cluster(host)):
+                yield invalid(at.item(index), fault)
+        if "*" in named and not self.is_of_gateways_alone:
+            yield invalid(at, "'*' is for VirtualServices of gateways only", "name the hosts")
+        for host, count in named.items():
+            if count > 1:
                 yield invalid(at, f"{host!r} is given twice")
             for wildcard in wildcards_over(host):
-                if wildcard in hosts and host != "*":
+                if wildcard in named and not (wildcard == "*" and not self.is_of_gateways_alone):
                     yield invalid(at, f"{host!r} lies inside {wildcard!r}", "give each host once")
+        for one, other in combinations(_networks(named), 2):
+            if one.version == other.version and one.overlaps(other):
+                yield invalid(at, f"{one} and {other} overlap", "give each address once")
+
+    @property
+    def _reads_server_names(self) -> bool:
+        return self.is_of_gateways_alone and bool(self.tls)
+
+    def _check_server_names(self) -> Iterator[Problem]:
+        """V-101."""
+        for route in self.tls:
+            for match in route.match:
+                yield from match.check_sni_hosts(self.hosts, at_gateways=self.is_of_gateways_alone)
+
+    def _check_sources(self) -> Iterator[Problem]:
+        """V-38: a gateway knows nothing of who called it."""
+        if not self.is_of_gateways_alone:
+            return
+        for match in (match for route in self.http for match in route.match):
+            for name, given in (("sourceLabels", match.source_labels), ("sourceNamespace", match.source_namespace)):
+                if given and not match.gateways:
+                    message = f"{name} is that of the gateway here, not of its callers"
+                    yield doubtful(match.origin.at(name), message, "add 'mesh' to gateways")
+
+
+def _networks(hosts: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:
+    return (ip_network(host, strict=False) for host in hosts if not ip_or_cidr(host))

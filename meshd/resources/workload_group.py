@@ -22,7 +22,7 @@ from meshd.fields import (
 from meshd.problems import Problem
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.resource import Resource
-from meshd.resources.workload_entry import locality
+from meshd.resources.workload_entry import check_locality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class WorkloadTemplate(Message):
     ports: Annotated[Mapping[Annotated[str, dns_label], Port], Count(0, 128)] = field(default_factory=dict)
     labels: LabelMap = field(default_factory=dict)
     network: Annotated[str, EmptyIsAbsent()] | None = None
-    locality: Annotated[str, EmptyIsAbsent(), locality] | None = None
+    locality: Annotated[str, EmptyIsAbsent()] | None = None
     weight: UInt32 | None = None
     service_account: Annotated[str, EmptyIsAbsent()] | None = None
 
@@ -55,6 +55,7 @@ class WorkloadTemplate(Message):
         if self.labels:
             hint = "write them into metadata.labels of the group's spec"
             yield doubtful(self.origin.at("labels"), "is ignored in a template", hint)
+        yield from check_locality(self.locality, self.origin.at("locality"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

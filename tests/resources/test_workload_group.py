@@ -43,7 +43,7 @@ def test_what_members_of_a_group_are_labelled_with(metadata: str, problems: list
         ("{address: unix:///run/a.sock, ports: {http: 1}}", ["E-VALUE template.ports", "W-VALUE template.address"]),
         ("{ports: {http: 0}}", ["E-VALUE template.ports.http"]),
         ("{ports: {a_b: 1}}", ["E-VALUE template.ports.a_b"]),
-        ("{locality: a//c}", ["E-VALUE template.locality"]),
+        ("{locality: a//c}", ["W-VALUE template.locality"]),
         ("{weight: -1}", ["E-VALUE template.weight"]),
         ("null", ["E-REQUIRED template"]),
     ],
