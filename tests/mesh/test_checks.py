@@ -241,6 +241,18 @@ def test_a_vm_has_one_address():
     assert "10.0.0.2" in problem.message
 
 
+def test_a_vm_may_have_an_address_of_each_family_but_not_two_of_one():
+    def six(name: str, address: str):
+        return a_workload_entry(name, address, annotations={"meshd.io/host": "web-1"})
+
+    four = a_workload_entry("web-1", "10.0.0.1")
+
+    assert codes(four, six("six", "fd00::1")) == []
+    assert codes(four, six("six", "fd00::1"), six("seven", "fd00::2")) == ["E-HOST-AMBIGUOUS"]
+    assert codes(four, six("six", "web-1.example.com")) == ["E-HOST-AMBIGUOUS"]
+    assert codes(a_workload_entry("web-1", "web-1.example.com"), six("six", "fd00::1")) == ["E-HOST-AMBIGUOUS"]
+
+
 def test_two_workloads_of_one_vm_at_one_address_are_well():
     other = a_workload_entry("other", "10.0.0.1", annotations={"meshd.io/host": "web-1"})
 

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
+from meshd.fields import is_ip
 from meshd.mesh.survey import Survey
 from meshd.problems import Problem
 from meshd.registry.workloads import HOST_ANNOTATION, identity
+from meshd.resources.workload_entry import WorkloadEntry
 
 
 def ambiguous_hosts(survey: Survey) -> Iterator[Problem]:
-    """Two WorkloadEntries that claim one VM for different addresses."""
+    """Two WorkloadEntries that claim one VM for different addresses; of each family it may have one."""
     for host, entries in survey.mesh.workloads.items():
         first = identity(entries)
-        for entry in entries[1:]:
-            if entry.workload.address != first.workload.address:
+        known = {_family(first): first}
+        for entry in entries:
+            other = known.setdefault(_family(entry) or _family(first), entry)
+            if entry.workload.address != other.workload.address:
                 yield Problem(
                     code="E-HOST-AMBIGUOUS",
                     at=entry.workload.origin.at("address"),
                     message=f"host {host!r} has address {entry.workload.address} here, but "
-                    f"{first.workload.address} in {first.id} ({first.origin})",
+                    f"{other.workload.address} in {other.id} ({other.origin})",
                     hint=f"rename one of them, or say by annotation {HOST_ANNOTATION} which VM each belongs to",
                 )
+
+
+def _family(entry: WorkloadEntry) -> int:
+    """4 or 6; a name, which may stand for either, is 0."""
+    address = entry.workload.address
+    return ip_address(address).version if is_ip(address) else 0
