@@ -1,7 +1,8 @@
 """The golden cases: a directory each with a mesh, and the plan and the Envoy configuration that come of it.
 
-`README.md` tells the story. `case.yaml`, where it is, says for which host (`host:`, else `web-1`). A bad mesh has
-`problems.txt` instead. `pytest tests/golden --regen` rewrites what is expected; that diff is reviewed like code.
+`README.md` tells the story. `case.yaml`, where it is, says for which host (`host:`, else `web-1`; or several, `hosts:`)
+and how that is reached (`capture:`). A bad mesh has `problems.txt` instead. `pytest tests/golden --regen` rewrites what
+is expected; that diff is reviewed like code.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from meshd.compiler import Compiled, Reach, compile_plan
+from meshd.compiler import Reach, compile_plan
 from meshd.compiler.show import plan_yaml
 from meshd.envoy import assignments, render
 from meshd.envoy.resource import EnvoyResource
@@ -23,38 +24,48 @@ from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, ClusterName, HostName, ListenerName
 from meshd.plan import CertificateSecret, ProxyPlan, Secret, SocketBind
-from meshd.problems import Problems, errors
+from meshd.problems import Problems, errors, in_order
 
 STORIES = sorted(path.parent for path in Path(__file__).parent.glob("*/README.md"))
 
 
 @dataclass(frozen=True)
-class Case:
-    """`compiled` is None for a bad mesh."""
+class Setting:
+    """Whose plans a story tells of."""
 
-    compiled: Compiled | None
+    hosts: tuple[HostName, ...]
+    reach: Reach
+
+
+@dataclass(frozen=True)
+class Case:
+    """`plans` is None for a bad mesh."""
+
+    plans: tuple[ProxyPlan, ...] | None
     problems: Problems
 
 
-def case(story: Path) -> Case:
-    memo = Memo()
+def setting(story: Path) -> Setting:
+    path = story / "case.yaml"
+    said = yaml.safe_load(path.read_text()) if path.exists() else {}
+    hosts = said.get("hosts") or [said.get("host", "web-1")]
+    return Setting(hosts=tuple(map(HostName, hosts)), reach=Reach(capture=said.get("capture", "none")))
+
+
+def case(story: Path, memo: Memo | None = None) -> Case:
+    memo = memo or Memo()
     files = {str(path.relative_to(story)): BlobId(str(path)) for path in sorted(story.glob("mesh/**/*.yaml"))}
     loaded = load(files, lambda blob: Path(blob).read_bytes(), memo)
     if loaded.mesh is None:
         return Case(None, loaded.problems)
-    compiled = compile_plan(loaded.mesh, host(story), Reach(), memo)
-    problems = (*loaded.problems, *compiled.problems)
-    return Case(None if errors(problems) else compiled, problems)
-
-
-def host(story: Path) -> HostName:
-    settings = story / "case.yaml"
-    return HostName(yaml.safe_load(settings.read_text())["host"] if settings.exists() else "web-1")
+    where = setting(story)
+    compiled = [compile_plan(loaded.mesh, host, where.reach, memo) for host in where.hosts]
+    problems = (*loaded.problems, *in_order(problem for each in compiled for problem in each.problems))
+    return Case(None if errors(problems) else tuple(plan for each in compiled for plan in each.plans), problems)
 
 
 def plans(story: Path) -> tuple[ProxyPlan, ...]:
-    compiled = case(story).compiled
-    return compiled.plans if compiled else ()
+    return case(story).plans or ()
 
 
 def envoy_yaml(plan: ProxyPlan) -> str:
@@ -66,9 +77,9 @@ def expected_of(case: Case) -> dict[str, str]:
     """What must stand in the story's directory, by file name; warnings stand there too."""
     problems = "".join(f"{problem}\n" for problem in case.problems)
     texts = {"problems.txt": problems} if problems else {}
-    if case.compiled:
-        texts["plan.yaml"] = "---\n".join(plan_yaml(plan) for plan in case.compiled.plans)
-        texts["envoy.yaml"] = "---\n".join(envoy_yaml(plan) for plan in case.compiled.plans)
+    if case.plans:
+        texts["plan.yaml"] = "---\n".join(plan_yaml(plan) for plan in case.plans)
+        texts["envoy.yaml"] = "---\n".join(envoy_yaml(plan) for plan in case.plans)
     return texts
 
 
@@ -97,17 +108,15 @@ def test_a_story_is_the_same_whatever_was_compiled_before():
     """The memo of a daemon has seen other revisions; its answers must not show it."""
     memo = Memo()
     for story in STORIES:
-        files = {str(path.relative_to(story)): BlobId(str(path)) for path in sorted(story.glob("mesh/**/*.yaml"))}
-        mesh = load(files, lambda blob: Path(blob).read_bytes(), memo).mesh
-        if mesh:
-            assert compile_plan(mesh, host(story), Reach(), memo).plans == plans(story)
+        assert (case(story, memo).plans or ()) == plans(story)
         memo.turn()
 
 
 @pytest.mark.envoy
 def test_a_real_envoy_accepts_every_story(envoy_binary: Path, short_tmp: Path, certificate: Path):
-    """All of them in one run: names and ports are told apart by the story's number, files are ones that are there."""
-    everything = [apart(plan, number, certificate) for number, story in enumerate(STORIES) for plan in plans(story)]
+    """All of them in one run: names and ports are told apart by the plan's number, files are ones that are there."""
+    told = [plan for story in STORIES for plan in plans(story)]
+    everything = [apart(plan, number, certificate) for number, plan in enumerate(told)]
     resources = [each for plan in everything for each in resources_of(plan)]
     secrets = [each for plan in everything for each in render(plan, Memo()).secrets]
     bootstrap = short_tmp / "all.pb"
