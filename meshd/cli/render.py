@@ -16,6 +16,7 @@ from meshd.envoy import render
 from meshd.envoy.bootstrap import BootstrapSettings
 from meshd.envoy.endpoints import assignments
 from meshd.envoy.fallback import fallback
+from meshd.envoy.inline_secrets import watchable
 from meshd.envoy.show import to_json, to_yaml
 from meshd.memo import Memo
 from meshd.mesh.load import load
@@ -121,7 +122,7 @@ def shown(plan: ProxyPlan, output: str) -> str | bytes:
     if output == "plan":
         return plan_yaml(plan)
     memo = Memo()
-    rendered, unresolved = render(plan, memo), assignments(plan, {}, memo)
+    rendered, unresolved = watchable(render(plan, memo), memo), assignments(plan, {}, memo)
     if output == "fallback":
         return fallback(rendered, unresolved, at_default_paths(plan))
     return {"yaml": to_yaml, "json": to_json}[output](rendered, unresolved)

@@ -21,6 +21,8 @@ from meshd.deliver.refusals import Versions
 from meshd.deliver.validator import Validator
 from meshd.envoy.fallback import fallback
 from meshd.envoy.resource import EnvoyResource, Rendered
+from meshd.memo import Memo
+from meshd.names import ProxyName
 from meshd.problems import Problems
 from meshd.proxies.binary import find_envoy, version
 
@@ -40,6 +42,7 @@ class DeliveryRoom:
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
         self.host = config.host
+        self._memos: dict[ProxyName, Memo] = {}
         self.binary = find_envoy(config.envoy.binary)
         self._validator = Validator(self.binary, state_directory(config) / "preflight")
         versions = Versions(meshd=__version__, envoy=version(self.binary))
@@ -69,4 +72,4 @@ class DeliveryRoom:
 
     def _fallback(self, rendered: Rendered, assignments: Sequence[EnvoyResource]) -> bytes:
         settings = bootstrap_settings(self._config, rendered.proxy, self.host, rendered.locality)
-        return fallback(rendered, assignments, settings)
+        return fallback(rendered, assignments, settings, self._memos.setdefault(rendered.proxy, Memo()))

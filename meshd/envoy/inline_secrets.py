@@ -31,6 +31,10 @@ _BY_SDS = serialised(SdsSecretConfig(sds_config=ads()))
 """These bytes stand wherever a secret is asked for, and nowhere else: what lacks them need not be taken apart."""
 
 
+def takes_secrets(body: bytes) -> bool:
+    return _BY_SDS in body
+
+
 def by_name(secrets: Iterable[EnvoyResource]) -> Secrets:
     return {each.name: Secret.FromString(each.body) for each in secrets}
 
@@ -62,7 +66,7 @@ def _rank(secret: EnvoyResource) -> tuple[bool, str]:
 
 
 def _taken_by(user: EnvoyResource, secrets: Iterable[EnvoyResource]) -> tuple[EnvoyResource, ...]:
-    if _BY_SDS not in user.body:
+    if not takes_secrets(user.body):
         return ()
     return tuple(each for each in secrets if each.name.encode() in user.body)
 
@@ -75,7 +79,7 @@ def _without_sds_of(user: EnvoyResource, *secrets: EnvoyResource) -> EnvoyResour
 
 
 def _with_secrets(body: bytes, empty: Message, secrets: Secrets) -> bytes:
-    if _BY_SDS not in body:
+    if not takes_secrets(body):
         return body
     empty.MergeFromString(body)
     _walk(empty, secrets)
@@ -89,7 +93,7 @@ def _walk(message: Message, secrets: Secrets) -> None:
     for each in _parts(message):
         if not isinstance(each, Any):
             _walk(each, secrets)
-        elif _BY_SDS in each.value:
+        elif takes_secrets(each.value):
             inner = _unpacked(each)
             _walk(inner, secrets)
             each.value = serialised(inner)

@@ -56,6 +56,40 @@ def test_the_forms_are_what_they_say():
     assert as_json["clusters"]
 
 
+SECURED = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: web-1}
+spec: {address: 10.0.0.1}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api}
+spec: {hosts: [api.example.com], resolution: DNS, ports: [{number: 443, name: http, protocol: HTTP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: api}
+spec:
+  host: api.example.com
+  trafficPolicy:
+    tls: {mode: MUTUAL, clientCertificate: %(directory)s/tls.crt, privateKey: %(directory)s/tls.key}
+"""
+
+
+def test_secrets_are_shown_by_the_paths_of_their_files_and_nothing_of_these_is_read(tmp_path):
+    (tmp_path / "tls.key").write_text("the key itself")
+    (tmp_path / "mesh.yaml").write_text(SECURED % {"directory": tmp_path})
+
+    shown = render("--repo", str(tmp_path), "--host", "web-1", "-o", "json")
+    alone = render("--repo", str(tmp_path), "--host", "web-1", "-o", "fallback")
+
+    certificate = next(each for each in json.loads(shown.stdout)["secrets"] if "tls_certificate" in each)
+    assert certificate["tls_certificate"]["private_key"] == {"filename": f"{tmp_path}/tls.key"}
+    assert f"{tmp_path}/tls.key".encode() in alone.stdout
+    assert b"the key itself" not in shown.stdout + alone.stdout
+
+
 @pytest.mark.envoy
 def test_the_fallback_is_accepted_by_the_real_envoy(envoy_binary, tmp_path):
     (tmp_path / "fallback.pb").write_bytes(render("--repo", str(MESH), "--host", "web-1", "-o", "fallback").stdout)

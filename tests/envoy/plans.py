@@ -26,6 +26,7 @@ from meshd.plan import (
     Cors,
     Delay,
     DnsAddress,
+    DownstreamTls,
     DynamicDns,
     Endpoint,
     Forward,
@@ -60,6 +61,7 @@ from meshd.plan import (
     TcpChain,
     TcpKeepalive,
     TextMatch,
+    Tunnel,
     UnixAddress,
     UnixBind,
     UpstreamHttp,
@@ -385,6 +387,69 @@ def every_listener() -> tuple[Listener, ...]:
         a_listener("sni", http, tls, port=15082),
         a_listener("tcp", tcp, port=15083),
         Listener(name=ListenerName("unix"), bind=UnixBind(path="@meshd-test"), chains=(http,)),
+        *every_gateway_listener(),
+        *every_captured_listener(),
+    )
+
+
+EVERY_SERVER_TLS = DownstreamTls(
+    certificates=(OWN,),
+    alpn=("h2", "http/1.1"),
+    validation=ROOT,
+    requires_client_certificate=True,
+    subject_alt_names=("a.shop", "spiffe://cluster.local/ns/shop/sa/a"),
+    spki=("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",),
+    hashes=("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",),
+    min_version="TLSv1_0",
+    max_version="TLSv1_2",
+    cipher_suites=("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256"),
+    ecdh_curves=("X25519", "P-256"),
+)
+
+
+def every_gateway_listener() -> tuple[Listener, ...]:
+    https = HttpChain(
+        route_table=RouteTableName("http_proxy"),
+        stat_prefix="https",
+        side="gateway",
+        match=ChainMatch(server_names=("a.shop", "*.b.shop")),
+        tls=EVERY_SERVER_TLS,
+    )
+    anybody = DownstreamTls(certificates=(OWN,), accepts_untrusted=True, min_version=None)
+    unjudged = replace(https, match=ChainMatch(server_names=("c.shop",)), tls=anybody)
+    optional = replace(EVERY_SERVER_TLS, requires_client_certificate=False, accepts_untrusted=True)
+    bytes_inside = TcpChain(
+        destinations=(to("a-plain"),), stat_prefix="db", match=ChainMatch(server_names=("db.shop",)), tls=optional
+    )
+    closed = TcpChain(destinations=(), stat_prefix="closed", match=ChainMatch(prefix_ranges=("10.0.0.0/8", "fd00::1")))
+    tunnelled = TcpChain(destinations=(to("a-plain"),), stat_prefix="tunnel", tunnel=Tunnel(authority="db:5432"))
+    return (
+        Listener(
+            name=ListenerName("v6"),
+            bind=SocketBind(ip="::", port=15443),
+            chains=(https, unjudged, bytes_inside),
+            side="gateway",
+        ),
+        replace(a_listener("proxied", closed, tunnelled, port=15084), side="gateway", proxy_protocol=True),
+    )
+
+
+def every_captured_listener() -> tuple[Listener, ...]:
+    dynamic = HttpChain(route_table=RouteTableName("http_proxy"), stat_prefix="any", dynamic_dns=True, side="inbound")
+    every_condition = ChainMatch(
+        destination_port=443,
+        prefix_ranges=("10.0.0.0/8", "fd00::/8"),
+        server_names=("a.shop", "*.b.shop"),
+        transport="tls",
+        alpn=("istio", "h2"),
+        source_prefix_ranges=("192.0.2.0/24",),
+    )
+    first = TcpChain(destinations=(to("a-plain"),), stat_prefix="first", match=every_condition)
+    lookup = TcpChain(destinations=(to("dynamic"),), stat_prefix="sni", sni_dns_port=443)
+    plain = replace(first, match=ChainMatch(transport="raw_buffer"))
+    return (
+        replace(a_listener("virtual", dynamic, first, port=15006), captures=True, hands_over=True, side="inbound"),
+        replace(a_listener("unbound", first, plain, lookup, port=15007), bound=False, ordered=True),
     )
 
 

@@ -88,6 +88,19 @@ def test_the_fallback_is_the_same_every_time(everything: ProxyPlan, settings: Bo
     assert made() == made()
 
 
+def test_a_fallback_that_remembers_the_last_one_is_the_same(everything: ProxyPlan, settings: BootstrapSettings):
+    memo, of_fallbacks = Memo(), Memo()
+    rendered, endpoints = render(everything, memo), assignments(everything, ANSWERS, memo)
+    renewed = replace(everything, secrets=everything.secrets[:1])
+
+    made = [fallback(rendered, endpoints, settings, of_fallbacks) for _ in range(3)]
+    less = fallback(render(renewed, memo), endpoints, settings, of_fallbacks)
+
+    assert set(made) == {fallback(rendered, endpoints, settings)}
+    assert less == fallback(render(renewed, Memo()), endpoints, settings)
+    assert less != made[0]
+
+
 def test_a_listener_whose_table_is_missing_gets_an_empty_one(settings: BootstrapSettings):
     rendered = render(a_plan(listeners=(a_listener(),)), Memo())
 
