@@ -17,8 +17,8 @@ def ambiguous_hosts(survey: Survey) -> Iterator[Problem]:
     for host, entries in survey.mesh.workloads.items():
         first = identity(entries)
         known = {_family(first): first}
-        for entry in entries:
-            other = known.setdefault(_family(entry) or _family(first), entry)
+        for entry in entries[1:]:
+            other = known.setdefault(_family(entry), entry) if _family(entry) and _family(first) else first
             if entry.workload.address != other.workload.address:
                 yield Problem(
                     code="E-HOST-AMBIGUOUS",
