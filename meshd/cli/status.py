@@ -127,7 +127,7 @@ def _endpoints(endpoints: dict[str, Any]) -> list[str]:
 def _workload(workload: dict[str, Any]) -> list[str]:
     word = "healthy" if workload["healthy"] else "unhealthy"
     return [
-        f"{_mark(good=workload['healthy'])} {workload['workload']} {word}",
+        f"{_mark(good=workload['healthy'])} {workload['workload'][:70]} {word}",
         *_wrapped(workload["reason"], 2, room=11),
     ]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import ssl
 from datetime import timedelta
 from typing import assert_never
 
@@ -46,10 +49,9 @@ async def _connect(action: TcpProbe) -> Result:
 
 def _words(error: Exception) -> str:
     """Python's own text of a refused connection repeats the address, once for each family."""
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
-        return text if len(text) < 80 else "the connection failed"
-    return str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
+        return os.strerror(error.errno)
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _seconds(span: timedelta) -> str:

@@ -48,6 +48,18 @@ def test_the_text_fits_a_hundred_columns():
     assert max(map(len, text(STATUS).splitlines())) <= 100
 
 
+def test_workloads_are_shown_where_any_are_probed():
+    sick = {"workload": "shop/" + "w" * 200, "healthy": False, "since": "now", "reason": "status 503 " + "x" * 200}
+    well = {"workload": "shop/cart-1", "healthy": True, "since": "now", "reason": ""}
+
+    said = text({**STATUS, "workloads": [well, sick]})
+
+    assert "● shop/cart-1 healthy" in said
+    assert "status 503" in said
+    assert max(map(len, said.splitlines())) <= 100
+    assert "workloads" not in text({**STATUS, "workloads": []})
+
+
 def test_good_and_bad_differ_without_colours():
     assert "○ not ready" in text(STATUS)
     assert "● ready" in text({**STATUS, "ready": True})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from meshd.daemon.observed import Observed
-from meshd.daemon.status import Proxy
+from meshd.daemon.status import Proxy, Workload
 from meshd.deliver.error import DeliveryError
 from meshd.names import RevisionId
 from meshd.problems import Origin, Problem
@@ -24,6 +25,7 @@ REJECTION = Rejection(
 class Host:
     host = "web-1"
     active: RevisionId | None = GOOD
+    probed: tuple[Workload, ...] = ()
 
     def commit(self, _revision):
         return None
@@ -37,8 +39,16 @@ class Host:
     def stale_names(self):
         return ()
 
+    def workloads(self):
+        return self.probed
+
     def is_behind(self, revision, _head):
         return revision == "c" * 40
+
+
+def a_workload(*, healthy: bool = True, reason: str = "") -> Workload:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    return Workload(workload="default/shop-1", healthy=healthy, since=since, reason=reason)
 
 
 def a_proxy(**changes) -> Proxy:
@@ -63,6 +73,50 @@ def test_all_is_well(observed):
 
     assert told["Ready"] == ("True", "Serving")
     assert told["Stalled"] == ("False", "Succeeded")
+    assert observed.verdict().ok
+
+
+@pytest.mark.spec("W-17")
+@pytest.mark.parametrize(
+    ("probed", "condition"),
+    [
+        ((), ("True", "NoProbes")),
+        ((a_workload(),), ("True", "Probed")),
+        ((a_workload(healthy=False, reason="status 503"),), ("False", "ProbeFailed")),
+    ],
+)
+def test_workloads_have_a_condition_of_their_own_and_do_not_make_the_host_unready(observed, probed, condition):
+    observed._host.probed = probed
+
+    told = conditions(observed, a_proxy())
+
+    assert told["WorkloadsHealthy"] == condition
+    assert told["Ready"] == ("True", "Serving")
+
+
+def test_status_shows_each_workload_that_is_probed(observed):
+    observed._host.probed = (a_workload(healthy=False, reason="status 503"),)
+
+    (shown,) = observed.status(())["workloads"]
+
+    assert shown == {
+        "workload": "default/shop-1",
+        "healthy": False,
+        "since": "2026-01-01T00:00:00+00:00",
+        "reason": "status 503",
+    }
+
+
+@pytest.mark.spec("E-WG-EXEC")
+def test_a_probe_that_is_not_allowed_is_told_though_the_revision_is_in_force():
+    observed = Observed(Host())
+    problem = Problem(code="E-WG-EXEC", at=Origin("groups.yaml", 9, 3), message="default/shop-1 is not probed")
+    observed.reconciled(Outcome(fetched=GOOD, accepted=GOOD, problems=(problem,)))
+
+    told = conditions(observed, a_proxy())
+
+    assert told["WorkloadsHealthy"] == ("Unknown", "ProbeNotAllowed")
+    assert told["Ready"] == ("True", "Serving")
     assert observed.verdict().ok
 
 
