@@ -14,7 +14,9 @@ from meshd.names import Locality
 from meshd.problems import NOWHERE, Origin
 
 _ALTERNATIVES: Final = frozenset(
-    kind for union in (p.Action, p.Bind, p.FilterChain, p.HashKey, p.LoadBalancer) for kind in get_args(union)
+    kind
+    for union in (p.Action, p.Bind, p.Discovery, p.FilterChain, p.HashKey, p.LoadBalancer)
+    for kind in get_args(union)
 )
 """Classes of which a field may hold one or another, so the reader must be told which."""
 
