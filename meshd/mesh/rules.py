@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from meshd.memo import Memo, together
 from meshd.names import Namespace, ServiceHost
@@ -11,6 +12,8 @@ from meshd.problems import Origin
 from meshd.registry.hosts import complete
 from meshd.registry.precedence import exports
 from meshd.resources.destination_rule import DestinationRule, Subset, TrafficPolicy
+
+Trait = Literal["tls", "tunnel", "proxyProtocol"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +32,17 @@ class MergedRule:
     traffic_policy: TrafficPolicy | None
     subsets: Mapping[str, Subset]
     rules: tuple[DestinationRule, ...]
+    traits: frozenset[Trait] = frozenset()
+    """What its policies have that few have, so that one need not look into each rule of a mesh for it."""
 
     @property
     def origin(self) -> Origin:
         return self.rules[0].origin
+
+    @property
+    def policies(self) -> tuple[TrafficPolicy, ...]:
+        """Its own traffic policy and those of its subsets."""
+        return _policies(self.traffic_policy, self.subsets)
 
 
 def selector_of(rule: DestinationRule) -> Mapping[str, str] | None:
@@ -76,15 +86,31 @@ def _merge(domain_suffix: str, *rules: DestinationRule) -> MergedRule:
     subsets: dict[str, Subset] = {}
     for subset in _subsets(rules):
         subsets.setdefault(subset.name, subset)
+    policy = next((rule.traffic_policy for rule in rules if rule.traffic_policy), None)
     return MergedRule(
         host=complete(first.host, namespace, domain_suffix),
         namespace=namespace,
         export_to=exports_of(first),
         selector=selector_of(first),
-        traffic_policy=next((rule.traffic_policy for rule in rules if rule.traffic_policy), None),
+        traffic_policy=policy,
         subsets=subsets,
         rules=rules,
+        traits=frozenset(trait for each in _policies(policy, subsets) for trait in _traits(each)),
     )
+
+
+def _policies(policy: TrafficPolicy | None, subsets: Mapping[str, Subset]) -> tuple[TrafficPolicy, ...]:
+    return tuple(each for each in (policy, *(subset.traffic_policy for subset in subsets.values())) if each)
+
+
+def _traits(policy: TrafficPolicy) -> Iterator[Trait]:
+    """TLS counts where it is on; of a port as of all."""
+    if any(tls and tls.mode != "DISABLE" for tls in (policy.tls, *(each.tls for each in policy.port_level_settings))):
+        yield "tls"
+    if policy.tunnel:
+        yield "tunnel"
+    if policy.proxy_protocol:
+        yield "proxyProtocol"
 
 
 def _subsets(rules: Iterable[DestinationRule]) -> Iterator[Subset]:

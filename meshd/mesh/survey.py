@@ -11,7 +11,7 @@ from meshd.mesh.client import Client
 from meshd.mesh.gateways import GatewayName, is_gateway, name_of, selects
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.named import Lead, leads_of
-from meshd.mesh.rules import MergedRule
+from meshd.mesh.rules import MergedRule, Trait
 from meshd.names import HostName, Namespace, ServiceHost
 from meshd.registry.host_table import HostTable
 from meshd.registry.settings import MeshSettings
@@ -45,6 +45,10 @@ class Survey:
     rules: HostTable[tuple[MergedRule, ...]]
     virtual_services: tuple[VirtualService, ...]
     residents: Residents
+
+    def has(self, trait: Trait) -> bool:
+        """Whether any rule of the mesh has such a policy."""
+        return trait in self.memo.recall(_traits, self.mesh.destination_rules)
 
     def leads(self) -> Mapping[ServiceHost, frozenset[Lead]]:
         """Where routes lead, by the host of the service; found when somebody asks."""
@@ -103,6 +107,10 @@ def _crew_of(gateway: GatewayName, clients: tuple[Client, ...]) -> Crew:
 
 def _table(rules: Mapping[ServiceHost, tuple[MergedRule, ...]]) -> HostTable[tuple[MergedRule, ...]]:
     return HostTable(rules)
+
+
+def _traits(rules: Mapping[ServiceHost, tuple[MergedRule, ...]]) -> frozenset[Trait]:
+    return frozenset().union(*(rule.traits for group in rules.values() for rule in group))
 
 
 def _virtual_services(by_host: Mapping[ServiceHost, tuple[VirtualService, ...]]) -> tuple[VirtualService, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 from meshd.names import ServiceHost
@@ -23,9 +23,6 @@ class HostTable(Generic[T]):
     @property
     def has_wildcards(self) -> bool:
         return bool(self._lengths)
-
-    def values(self) -> Iterable[T]:
-        return self._table.values()
 
     def covering(self, host: ServiceHost) -> Iterator[tuple[ServiceHost, T]]:
         """The entries whose host covers `host`, the most specific first."""

@@ -41,9 +41,10 @@ class _Verdict:
 def destinations(survey: Survey) -> Iterator[Problem]:
     mesh, memo = survey.mesh, survey.memo
     known = Known(mesh.services)
-    ground = memo.recall(_ground, mesh.services, survey.rules, survey.residents, mesh.settings, memo)
+    restores = survey.has("proxyProtocol")
+    ground = memo.recall(_ground, mesh.services, survey.rules, survey.residents, mesh.settings, restores)
     for virtual_service in survey.virtual_services:
-        verdict = memo.recall(_verdict, virtual_service, ground)
+        verdict = memo.recall(_verdict, virtual_service, ground, memo)
         yield from verdict.problems
         yield from (unknown_host(host, at, known) for host, at in verdict.unknown)
 
@@ -67,7 +68,6 @@ class _Ground:
     rules: HostTable[tuple[MergedRule, ...]]
     residents: Residents
     settings: MeshSettings
-    memo: Memo
     restores: bool
 
 
@@ -76,22 +76,9 @@ def _ground(
     rules: HostTable[tuple[MergedRule, ...]],
     residents: Residents,
     settings: MeshSettings,
-    memo: Memo,
+    restores: bool,  # noqa: FBT001
 ) -> _Ground:
-    restores = bool(residents.crews) and memo.recall(_any_proxy_protocol, rules)
-    return _Ground(services=services, rules=rules, residents=residents, settings=settings, memo=memo, restores=restores)
-
-
-def _any_proxy_protocol(rules: HostTable[tuple[MergedRule, ...]]) -> bool:
-    policies = (rule.traffic_policy for merged in rules.values() for each in merged for rule in each.rules)
-    subsets = (
-        subset.traffic_policy
-        for merged in rules.values()
-        for each in merged
-        for rule in each.rules
-        for subset in rule.subsets
-    )
-    return any(policy and policy.proxy_protocol for each in (policies, subsets) for policy in each)
+    return _Ground(services=services, rules=rules, residents=residents, settings=settings, restores=restores)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,14 +106,14 @@ def _full(destination: Destination, virtual_service: VirtualService, settings: M
     return complete(destination.host, Namespace(virtual_service.metadata.namespace), settings.domain_suffix)
 
 
-def _verdict(virtual_service: VirtualService, ground: _Ground) -> _Verdict:
+def _verdict(virtual_service: VirtualService, ground: _Ground, memo: Memo) -> _Verdict:
     """Where something of the mesh changed, but nothing of what this one leads to, its problems are recalled."""
-    services, residents, settings, memo = ground.services, ground.residents, ground.settings, ground.memo
+    services, residents, settings = ground.services, ground.residents, ground.settings
     names = memo.recall(_names, virtual_service, settings)
     groups = [services[host] for host in (*names.hosts, *names.fronts) if host in services]
     covering = {of: group for host in names.hosts for of, group in ground.rules.covering(host)}
     picky = {rule.namespace for group in covering.values() for rule in group if rule.selector is not None}
-    clients = residents.clients(sorted(picky), memo)
+    clients = residents.clients(sorted(picky), memo) if picky else ()
     crews = (residents.crews[gateway] for gateway in names.gateways if gateway in residents.crews)
     parts: tuple[_Part, ...] = (*groups, *covering.values(), *clients, *crews)
     return _Verdict(

@@ -15,8 +15,6 @@ from meshd.registry.service import Port, Service
 from meshd.resources.destination_rule import TrafficPolicy
 from meshd.resources.traffic_policy import ClientTLSSettings
 
-Rules = Mapping[ServiceHost, tuple[MergedRule, ...]]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Twice:
@@ -37,7 +35,7 @@ _NOTHING = _Opened(to_80=(), twice=())
 
 
 def doubtful_tls(survey: Survey) -> Iterator[Problem]:
-    if survey.memo.recall(_any_tls, survey.mesh.destination_rules):
+    if survey.has("tls"):
         for host, services in survey.mesh.services.items():
             for _, rules in islice(survey.rules.covering(host), 1):  # no rule inherits from a wider one
                 opened = survey.memo.recall(_opened, services, rules)
@@ -45,12 +43,8 @@ def doubtful_tls(survey: Survey) -> Iterator[Problem]:
                 yield from _inside_tls(opened.twice, survey.leads)
 
 
-def _any_tls(rules: Rules) -> bool:
-    return any(_tls_policies(merged) for group in rules.values() for merged in group)
-
-
 def _opened(services: tuple[Service, ...], rules: tuple[MergedRule, ...]) -> _Opened:
-    policies = [policy for merged in rules for policy in _tls_policies(merged)]
+    policies = [policy for merged in rules if "tls" in merged.traits for policy in merged.policies]
     if not policies:
         return _NOTHING
     opened = [
@@ -61,7 +55,11 @@ def _opened(services: tuple[Service, ...], rules: tuple[MergedRule, ...]) -> _Op
         for tls in _tls_to(policy, port)
     ]
     return _Opened(
-        to_80=tuple(_to_80(*each) for each in opened if _endpoint_port(*each[:2]) == 80),
+        to_80=tuple(
+            _to_80(service, port, tls)
+            for service, port, tls in opened
+            if tls.mode != "ISTIO_MUTUAL" and _endpoint_port(service, port) == 80  # a proxy of the mesh listens there
+        ),
         twice=tuple(
             _Twice(service=service, port=port, at=tls.origin)
             for service, port, tls in opened
@@ -95,24 +93,10 @@ def _inside_tls(
             )
 
 
-def _tls_policies(merged: MergedRule) -> tuple[TrafficPolicy, ...]:
-    """The traffic policies of a rule and its subsets that open TLS to some port."""
-    policies = (merged.traffic_policy, *(subset.traffic_policy for subset in merged.subsets.values()))
-    return tuple(policy for policy in policies if policy and any(map(_is_on, _settings(policy))))
-
-
-def _settings(policy: TrafficPolicy) -> tuple[ClientTLSSettings | None, ...]:
-    return (policy.tls, *(port.tls for port in policy.port_level_settings))
-
-
-def _is_on(tls: ClientTLSSettings | None) -> bool:
-    return tls is not None and tls.mode != "DISABLE"
-
-
 def _tls_to(policy: TrafficPolicy, port: Port) -> Iterator[ClientTLSSettings]:
     """Spec 6.2: what is said of a port replaces the whole policy."""
     level = next((each for each in policy.port_level_settings if each.port.number == port.number), policy)
-    if level.tls is not None and _is_on(level.tls):
+    if level.tls is not None and level.tls.mode != "DISABLE":
         yield level.tls
 
 

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import islice
 
 from meshd.mesh.rules import MergedRule
 from meshd.mesh.survey import Survey
-from meshd.names import ServiceHost
 from meshd.problems import Origin, Problem
 from meshd.registry.service import Service
 
 
 def idle_tunnels(survey: Survey) -> Iterator[Problem]:
-    tunnels = survey.memo.recall(_tunnels, survey.mesh.destination_rules)
-    if not tunnels:
-        return
-    for host, services in survey.mesh.services.items():
-        for _, rules in survey.rules.covering(host):
-            for at in (at for rule in rules for at in tunnels.get(id(rule), ())):
-                if not _takes_connections(survey, services):
-                    yield _problem(at, services[0])
-            break  # no rule inherits from a wider one
-
-
-def _tunnels(rules: Mapping[ServiceHost, tuple[MergedRule, ...]]) -> dict[int, tuple[Origin, ...]]:
-    """The places of the tunnels of each rule, by the rule's identity."""
-    return {id(merged): found for group in rules.values() for merged in group if (found := tuple(_places(merged)))}
+    if survey.has("tunnel"):
+        for host, services in survey.mesh.services.items():
+            for _, rules in islice(survey.rules.covering(host), 1):  # no rule inherits from a wider one
+                places = [at for rule in rules if "tunnel" in rule.traits for at in _places(rule)]
+                if places and not _takes_connections(survey, services):
+                    yield from (_problem(at, services[0]) for at in places)
 
 
 def _places(merged: MergedRule) -> Iterator[Origin]:
-    for policy in (merged.traffic_policy, *(subset.traffic_policy for subset in merged.subsets.values())):
-        if policy and policy.tunnel:
-            yield policy.tunnel.origin
+    return (policy.tunnel.origin for policy in merged.policies if policy.tunnel)
 
 
 def _takes_connections(survey: Survey, services: tuple[Service, ...]) -> bool:
