@@ -54,13 +54,6 @@ Later = Annotated[object, NotYet()]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """Marks single values of a `Literal` that this version does not act on: giving one is `E-UNSUPPORTED`."""
-
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Old:
     """Marks a field of a former API, for editors, which offer it to nobody; `check` acts on it, and says `W-LEGACY`."""
 

@@ -15,7 +15,7 @@ from meshd.decode.report import WRONG, Report
 from meshd.decode.scalars import Decoder, boolean, describe, duration, integer, number, one_of, text
 from meshd.documents import Node, Scalar
 from meshd.documents.nodes import is_null
-from meshd.fields import Check, Message, NotYet, Refused
+from meshd.fields import Check, Message, NotYet
 
 M = TypeVar("M", bound=Message)
 
@@ -72,8 +72,7 @@ def _annotated(base: object, *extras: object) -> Decoder:
     if any(isinstance(extra, NotYet) for extra in extras):
         return _not_yet
     checks = tuple(cast("Check", extra) for extra in extras if callable(extra))
-    refused = frozenset(value for extra in extras if isinstance(extra, Refused) for value in extra.values)
-    inner = one_of(get_args(base), refused) if refused else decoder(base)
+    inner = decoder(base)
     return _checked(inner, checks) if checks else inner
 
 
@@ -148,7 +147,7 @@ def _no_null(node: Node, path: str, report: Report) -> object:
 
 
 def _literal(*values: str) -> Decoder:
-    return one_of(values, frozenset())
+    return one_of(values)
 
 
 _SHAPES: Final[dict[object, type]] = {tuple: documents.Sequence, Mapping: documents.Mapping}

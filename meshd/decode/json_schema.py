@@ -19,7 +19,7 @@ from meshd.decode.decoders import message_decoder
 from meshd.decode.durations import DURATION
 from meshd.decode.messages import Field, Group, camel_case, extras
 from meshd.decode.objects import SERVER_WRITTEN, ResourceKind
-from meshd.fields import Between, Count, EmptyIsAbsent, Matching, Message, NotYet, Old, Refused, percentage
+from meshd.fields import Between, Count, EmptyIsAbsent, Matching, Message, NotYet, Old, percentage
 
 Json = dict[str, Any]
 
@@ -245,8 +245,6 @@ def _narrowed(schema: Json, extras: Iterable[object]) -> Json:
             case Matching(pattern=pattern, what=what):
                 schema["pattern"] = f"^(?:{pattern.pattern}){'?' if empty_too else ''}$"
                 schema["patternErrorMessage"] = f"This is not {what}."
-            case Refused(values=refused):
-                schema["enum"] = [value for value in schema["enum"] if value not in refused]
             case _ if extra is percentage:
                 schema |= {"minimum": 0, "maximum": 100}
     if empty_too and "enum" in schema:

@@ -81,26 +81,17 @@ def _ambiguous(node: Scalar, path: str, report: Report, hint: str) -> object:
     return report.wrong("E-SCALAR", node, path, f"{node.text!r} is read differently by different YAML parsers", hint)
 
 
-def one_of(values: tuple[str, ...], refused: frozenset[str]) -> Decoder:
-    """One of a closed set of words; those of `refused` are known, but not acted on by this version."""
+def one_of(values: tuple[str, ...]) -> Decoder:
+    """One of a closed set of words."""
 
     def decode(node: Node, path: str, report: Report) -> object:
         word = text(node, path, report)
-        if word is WRONG:
-            return WRONG
-        if word in refused:
-            message = f"{word!r} is read, but this version of meshd does not act on it yet"
-            return report.wrong("E-UNSUPPORTED", node, path, message, _choice(values, refused))
-        if word not in values:
-            hint = report.nearest(str(word), values) or _choice(values, refused)
-            return report.wrong("E-VALUE", node, path, f"{word!r} is not known here", hint)
-        return word
+        if word is WRONG or word in values:
+            return word
+        hint = report.nearest(str(word), values) or f"use {alternatives(values)}"
+        return report.wrong("E-VALUE", node, path, f"{word!r} is not known here", hint)
 
     return decode
-
-
-def _choice(values: tuple[str, ...], refused: frozenset[str]) -> str:
-    return "use " + alternatives(value for value in values if value not in refused)
 
 
 def alternatives(words: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal, Self
 
-from meshd.fields import Duration, Message, header_token, whole_seconds
+from meshd.fields import Duration, Message, Old, header_token, whole_seconds
 from meshd.problems import Problem
 from meshd.resources.finding import invalid, legacy
 from meshd.resources.string_match import StringMatch, check_text
@@ -22,7 +22,7 @@ def cors_method(value: object) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorsPolicy(Message):
     allow_origins: tuple[StringMatch, ...] = ()
-    allow_origin: tuple[str, ...] = ()
+    allow_origin: Annotated[tuple[str, ...], Old("allowOrigins")] = ()
     allow_methods: tuple[Annotated[str, cors_method], ...] = ()
     allow_headers: tuple[Annotated[str, header_token], ...] = ()
     expose_headers: tuple[Annotated[str, header_token], ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, ClassVar, Final, Self
 
-from meshd.fields import Between, Duration, HttpStatus, Message, Percent
+from meshd.fields import Between, Duration, HttpStatus, Message, Old, Percent
 from meshd.problems import Origin, Problem, nearest
 from meshd.resources.finding import doubtful, invalid, legacy
 
@@ -63,7 +63,7 @@ class FaultDelay(Message):
     ONEOFS: ClassVar = (("fixed_delay", "exponential_delay"),)
 
     percentage: Percentage | None = None
-    percent: Annotated[int, Between(0, 100)] | None = None
+    percent: Annotated[int, Between(0, 100), Old("percentage")] | None = None
     fixed_delay: Duration | None = None
     exponential_delay: Duration | None = None
 
@@ -84,7 +84,7 @@ class FaultAbort(Message):
     ONEOFS: ClassVar = (("http_status", "grpc_status", "http2_error"),)
 
     percentage: Percentage | None = None
-    percent: Annotated[int, Between(0, 100)] | None = None
+    percent: Annotated[int, Between(0, 100), Old("percentage")] | None = None
     http_status: HttpStatus | None = None
     grpc_status: str | None = None
     http2_error: str | None = None

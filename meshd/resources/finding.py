@@ -16,7 +16,3 @@ def doubtful(at: Origin, message: str, hint: str = "") -> Problem:
 
 def legacy(at: Origin, message: str, hint: str = "") -> Problem:
     return Problem(code="W-LEGACY", at=at, message=message, hint=hint)
-
-
-def unsupported(at: Origin, message: str, hint: str = "") -> Problem:
-    return Problem(code="E-UNSUPPORTED", at=at, message=message, hint=hint)

@@ -6,7 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Self
 
-from meshd.fields import Between, Count, DurationOrZero, EmptyIsAbsent, Int32, Message, namespace_label, object_name
+from meshd.fields import (
+    Between,
+    Count,
+    DurationOrZero,
+    EmptyIsAbsent,
+    Int32,
+    Message,
+    Old,
+    namespace_label,
+    object_name,
+)
 from meshd.problems import Problem
 from meshd.resources.answers import HTTPDirectResponse, HTTPRedirect, HTTPRewrite
 from meshd.resources.cors import CorsPolicy
@@ -62,10 +72,10 @@ class HTTPRoute(EditsHeaders):
     mirror: Destination | None = None
     mirrors: tuple[HTTPMirrorPolicy, ...] = ()
     mirror_percentage: MirrorPercentage | None = None
-    mirror_percent: Annotated[int, Between(0, 100)] | None = None
+    mirror_percent: Annotated[int, Between(0, 100), Old("mirrorPercentage")] | None = None
     cors_policy: CorsPolicy | None = None
-    websocket_upgrade: bool | None = None
-    append_headers: Mapping[str, str] = field(default_factory=dict)
+    websocket_upgrade: Annotated[bool, Old("nothing: WebSockets are always allowed")] | None = None
+    append_headers: Annotated[Mapping[str, str], Old("headers.request.add")] = field(default_factory=dict)
 
     def check(self) -> Iterator[Problem]:
         yield from EditsHeaders.check(self)

@@ -13,6 +13,7 @@ from meshd.fields import (
     Int32,
     LabelMap,
     Message,
+    Old,
     fqdn,
     ip_or_cidr,
     is_ip,
@@ -74,7 +75,7 @@ class L4MatchAttributes(Message):
     source_labels: LabelMap = field(default_factory=dict)
     gateways: tuple[str, ...] = ()
     source_namespace: Annotated[str, namespace_label, EmptyIsAbsent()] | None = None
-    destination_subnet: Subnet | tuple[Subnet, ...] = ()
+    destination_subnet: Annotated[Subnet | tuple[Subnet, ...], Old("destinationSubnets")] = ()
 
     def check(self) -> Iterator[Problem]:
         yield from check_gateways(self.gateways, self.origin.at("gateways"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Annotated, Self
 
-from meshd.fields import Message
+from meshd.fields import Message, Old
 from meshd.problems import Origin, Problem
 from meshd.resources.finding import legacy
 from meshd.resources.headers import (
@@ -27,10 +27,10 @@ class EditsHeaders(Message):
     """What routes and their destinations have in common."""
 
     headers: Headers | None = None
-    append_request_headers: Mapping[str, str] = field(default_factory=dict)
-    remove_request_headers: Removed = ()
-    append_response_headers: Mapping[str, str] = field(default_factory=dict)
-    remove_response_headers: Removed = ()
+    append_request_headers: Annotated[Mapping[str, str], Old("headers.request.add")] = field(default_factory=dict)
+    remove_request_headers: Annotated[Removed, Old("headers.request.remove")] = ()
+    append_response_headers: Annotated[Mapping[str, str], Old("headers.response.add")] = field(default_factory=dict)
+    remove_response_headers: Annotated[Removed, Old("headers.response.remove")] = ()
 
     def check(self) -> Iterator[Problem]:
         """Of the old spellings only: `headers` looks after itself."""

@@ -16,6 +16,7 @@ from meshd.fields import (
     DurationOrZero,
     Int32,
     Message,
+    Old,
     UInt32,
     header_token,
 )
@@ -96,7 +97,7 @@ class ConsistentHashLB(Message):
     http_query_parameter_name: Annotated[str, Count(1)] | None = None
     ring_hash: RingHash | None = None
     maglev: MagLev | None = None
-    minimum_ring_size: Annotated[int, Between(0, 8388608)] | None = None
+    minimum_ring_size: Annotated[int, Between(0, 8388608), Old("ringHash.minimumRingSize")] | None = None
 
     def check(self) -> Iterator[Problem]:
         """D-12 and D-18."""
@@ -144,7 +145,7 @@ class LoadBalancerSettings(Message):
     locality_lb_setting: LocalityLoadBalancerSetting | None = None
     zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
     warmup: Warmup | None = None
-    warmup_duration_secs: Duration | None = None
+    warmup_duration_secs: Annotated[Duration, Old("warmup.duration")] | None = None
     backend_utilization: Mapping[str, object] | None = None
 
     def check(self) -> Iterator[Problem]:
@@ -243,7 +244,7 @@ class OutlierDetection(Message):
 
     consecutive_5xx_errors: UInt32 | None = None
     consecutive_gateway_errors: UInt32 | None = None
-    consecutive_errors: Int32 | None = None
+    consecutive_errors: Annotated[Int32, Old("consecutiveGatewayErrors")] | None = None
     interval: Duration | None = None
     base_ejection_time: Duration | None = None
     max_ejection_percent: Annotated[int, Between(0, 100)] | None = None
@@ -251,7 +252,7 @@ class OutlierDetection(Message):
     split_external_local_origin_errors: bool = False
     consecutive_local_origin_failures: UInt32 | None = None
     outlier_detection_http_error_codes: tuple[Annotated[int, Between(100, 599)], ...] = ()
-    http: OldOutlierDetection | None = None
+    http: Annotated[OldOutlierDetection, Old("its fields beside it")] | None = None
 
     def check(self) -> Iterator[Problem]:
         """D-52, D-58 and section 12."""

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from meshd.decode.scalars import reading
-from meshd.fields import Between, Count, Refused
+from meshd.fields import Between, Count
 
 AMBIGUOUS = (
     *("y", "Y", "n", "N", "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"),
@@ -153,11 +153,6 @@ def test_a_value_of_the_right_type_is_that_value(value, needed: object, text: st
         ),
         (Literal["A", "B", "C"], "quite", "it: 'quite' is not known here; use A, B or C [E-VALUE]"),
         (Literal["A"], "1", 'it: needs text, not a number; quote it: "1" [E-TYPE]'),
-        (
-            Annotated[Literal["A", "B"], Refused(("B",))],
-            "B",
-            "it: 'B' is read, but this version of meshd does not act on it yet; use A [E-UNSUPPORTED]",
-        ),
         (Annotated[int, Between(1, 9)], "10", "it: 10 is more than 9 [E-VALUE]"),
         (Annotated[str, Count(1)], '""', "it: must not be empty [E-VALUE]"),
     ],
