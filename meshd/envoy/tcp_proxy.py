@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.extensions.filters.network.mongo_proxy.v3.mongo_proxy_pb2 import MongoProxy
+from envoy.extensions.filters.network.redis_proxy.v3.redis_proxy_pb2 import RedisProxy
 from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_forward_proxy_pb2 import (
     FilterConfig as SniLookup,
 )
@@ -16,14 +20,26 @@ from meshd.envoy.scalars import duration, maybe_duration
 from meshd.envoy.wire import packed
 from meshd.plan import TcpChain, WeightedCluster
 
+_REDIS_TIMEOUT = timedelta(seconds=5)
+"""For the answer to one command; Istio's."""
 _SOURCE_IP = HashPolicy(source_ip=HashPolicy.SourceIp())
 
 
 def tcp_filters(chain: TcpChain) -> list[Filter]:
     if not chain.destinations:
         return []
-    proxy = Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain)))
-    return [proxy] if chain.sni_dns_port is None else [_sni_lookup(chain.sni_dns_port), proxy]
+    if chain.filtered == "redis" and len(chain.destinations) == 1:
+        return [_redis(chain, chain.destinations[0])]
+    return [*_before(chain), Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain)))]
+
+
+def _before(chain: TcpChain) -> Iterator[Filter]:
+    if chain.sni_dns_port is not None:
+        yield _sni_lookup(chain.sni_dns_port)
+    if chain.filtered == "mongo":
+        yield Filter(
+            name="envoy.filters.network.mongo_proxy", typed_config=packed(MongoProxy(stat_prefix=chain.stat_prefix))
+        )
 
 
 def _tcp_proxy(chain: TcpChain) -> TcpProxy:
@@ -43,6 +59,13 @@ def _destinations(destinations: tuple[WeightedCluster, ...]) -> dict[str, Any]:
         return {"cluster": destinations[0].cluster}
     weighted = [TcpProxy.WeightedCluster.ClusterWeight(name=each.cluster, weight=each.weight) for each in destinations]
     return {"weighted_clusters": TcpProxy.WeightedCluster(clusters=weighted)}
+
+
+def _redis(chain: TcpChain, to: WeightedCluster) -> Filter:
+    routes = RedisProxy.PrefixRoutes(catch_all_route=RedisProxy.PrefixRoutes.Route(cluster=to.cluster))
+    settings = RedisProxy.ConnPoolSettings(op_timeout=duration(_REDIS_TIMEOUT))
+    proxy = RedisProxy(stat_prefix=chain.stat_prefix, settings=settings, prefix_routes=routes)
+    return Filter(name="envoy.filters.network.redis_proxy", typed_config=packed(proxy))
 
 
 def _sni_lookup(port: int) -> Filter:

@@ -81,7 +81,8 @@ class TcpChain:
     """Bytes, passed to clusters by weight; without destinations the connection is closed.
 
     `hash_source_ip`: clusters that hash see who connected (spec D-14). `sni_dns_port`: the only cluster is one of
-    `DynamicDns`, and what it looks up is the SNI, at this port.
+    `DynamicDns`, and what it looks up is the SNI, at this port. `filtered`: MongoDB's words are counted on their way;
+    Redis is spoken by Envoy itself, which takes a single destination (spec 3.5).
     """
 
     destinations: tuple[WeightedCluster, ...]
@@ -93,6 +94,7 @@ class TcpChain:
     max_connection_duration: timedelta | None = None
     tunnel: Tunnel | None = None
     sni_dns_port: int | None = None
+    filtered: Literal["mongo", "redis"] | None = None
     origin: Origin = NOWHERE
 
 

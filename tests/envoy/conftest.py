@@ -87,7 +87,7 @@ class _Mirror(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _serving(tls: ssl.SSLContext | None = None) -> Iterator[int]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Mirror)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -104,7 +104,7 @@ def _serving(tls: ssl.SSLContext | None = None) -> Iterator[int]:
 @pytest.fixture
 def backend() -> Iterator[int]:
     """The port of a backend on loopback."""
-    with _serving() as port:
+    with serving() as port:
         yield port
 
 
@@ -114,5 +114,5 @@ def tls_backend(certificates: Certificates) -> Iterator[int]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates.certificate)
     context.load_cert_chain(certificates.certificate, certificates.key)
     context.verify_mode = ssl.CERT_REQUIRED
-    with _serving(context) as port:
+    with serving(context) as port:
         yield port

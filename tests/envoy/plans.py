@@ -447,7 +447,10 @@ def every_captured_listener() -> tuple[Listener, ...]:
     first = TcpChain(destinations=(to("a-plain"),), stat_prefix="first", match=every_condition)
     lookup = TcpChain(destinations=(to("dynamic"),), stat_prefix="sni", sni_dns_port=443)
     plain = replace(first, match=ChainMatch(transport="raw_buffer"))
+    mongo, redis = (replace(first, match=ChainMatch(), filtered=kind) for kind in ("mongo", "redis"))
     return (
+        a_listener("mongo", mongo, port=15008),
+        a_listener("redis", redis, port=15009),
         replace(a_listener("virtual", dynamic, first, port=15006), captures=True, hands_over=True, side="inbound"),
         replace(a_listener("unbound", first, plain, lookup, port=15007), bound=False, ordered=True),
     )

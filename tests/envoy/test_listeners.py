@@ -212,6 +212,21 @@ def test_each_side_trusts_its_peers_as_far_as_they_go():
         assert strangers["stream_idle_timeout"] == "0s"
 
 
+def test_filters_of_protocols_stand_before_the_proxy_or_in_its_place():
+    mongo, redis = (replace(TCP, filtered=kind) for kind in ("mongo", "redis"))
+    weighted = replace(redis, destinations=(to("a"), to("b")))
+
+    names = [
+        [
+            each["name"].rpartition(".")[2]
+            for each in shown_listener(a_listener("db", chain))["filter_chains"][0]["filters"]
+        ]
+        for chain in (mongo, redis, weighted)
+    ]
+
+    assert names == [["mongo_proxy", "tcp_proxy"], ["redis_proxy"], ["tcp_proxy"]]
+
+
 @pytest.mark.spec("D-90")
 def test_a_tunnel_is_asked_for_by_its_authority():
     chain = replace(TCP, tunnel=Tunnel(authority="db:5432", use_post=True))
