@@ -12,7 +12,7 @@ from meshd.decode import decode_message
 from meshd.decode.decoders import decoder
 from meshd.decode.report import Report
 from meshd.documents import documents
-from meshd.fields import Also, Count, Later, Message, Port, dns_label
+from meshd.fields import Also, Count, EmptyIsAbsent, Later, Message, Port, dns_label
 from meshd.problems import Problem, ResourceId
 
 Colour = NewType("Colour", str)
@@ -46,6 +46,7 @@ class Service(Message):
     labels: Mapping[Annotated[str, Count(1)], str] = field(default_factory=dict)
     matches: Mapping[str, Match] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
+    from_: Annotated[str, EmptyIsAbsent(), dns_label] = "anywhere"
 
     def check(self) -> Iterator[Problem]:
         if self.name == "evil":
@@ -85,12 +86,42 @@ def test_a_message_knows_where_it_stands_and_where_each_of_its_fields_does():
     assert (str(absent), absent.path) == ("a.yaml:4:3", "spec.routes[1].redirect")
 
 
+def test_a_message_knows_where_the_values_of_its_lists_and_maps_stand():
+    service, _ = read("name: a\nlabels: {app: x,\n  team: z}\nroutes:\n- toPorts:\n  - 81\n  - 82\n")
+
+    assert service is not None
+    second = service.routes[0].origin.at("toPorts").item(1)
+    assert (str(second), second.path) == ("a.yaml:7:5", "spec.routes[0].toPorts[1]")
+    team = service.origin.at("labels").item("team")
+    assert (str(team), team.path) == ("a.yaml:3:3", "spec.labels.team")
+    missing = service.origin.at("labels").item("none")
+    assert (str(missing), missing.path) == ("a.yaml:2:9", "spec.labels.none")
+
+
 def test_messages_that_say_the_same_are_equal_wherever_they_stand():
     assert read("name: a")[0] == read("\n\n  name: a")[0]
 
 
 def test_null_is_absent():
     assert read("{name: a, colour: null, labels: ~, consecutive5xxErrors: , routes: null}") == (Service(name="a"), [])
+
+
+def test_where_the_field_says_so_empty_text_is_absent_too():
+    service, said = read("{name: a, from: '', headerName: ''}")
+
+    assert not said
+    assert service is not None
+    assert (service.from_, service.header_name) == ("anywhere", "")
+
+
+def test_a_word_that_python_keeps_for_itself_is_a_name_like_any_other():
+    service, _ = read("{name: a, from: here}")
+
+    assert service is not None
+    assert service.from_ == "here"
+    assert read("{name: a, from_: here}")[1] == [
+        "1:11: spec.from_: there is no such field; did you mean 'from'? [E-FIELD]"
+    ]
 
 
 def test_a_message_may_hold_messages_of_its_own_kind():
@@ -101,7 +132,7 @@ def test_a_message_may_hold_messages_of_its_own_kind():
     assert service.matches["x"].all_of[1].all_of[0] == Match(prefix="c")
 
 
-FIELDS = "colour, consecutive5xxErrors, headerName, http2KeepAlive, labels, matches, name, routes"
+FIELDS = "colour, consecutive5xxErrors, from, headerName, http2KeepAlive, labels, matches, name"
 
 
 @pytest.mark.parametrize(
