@@ -61,12 +61,19 @@ class Memo:
             self._computing[-1].append(key)
         return entry[0]  # type: ignore[return-value]
 
-    def recall_named(self, name: tuple[str, ...], compute: Callable[[], R]) -> R:
+    def recall_named(self, name: Key, compute: Callable[[], R]) -> R:
         """`compute()`, known by `name` alone: for what is cheaper to name than to have, such as a blob by its id."""
         entry = self._now.get(name) or self._kept(name) or self._computed(name, compute, ())
         if self._computing:
             self._computing[-1].append(name)
         return entry[0]  # type: ignore[return-value]
+
+    def same(self, value: R) -> R:
+        """The equal value that was here before, if there was one: so that who comes next need not think again.
+
+        For what is made anew more often than it changes, and has a hash.
+        """
+        return self.recall_named((value,), lambda: value)
 
     def turn(self) -> None:
         """Ends a pass: what it did not recall is forgotten."""

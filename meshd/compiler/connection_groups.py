@@ -17,6 +17,7 @@ from meshd.compiler.offers import Served
 from meshd.compiler.upstream import Upstream
 from meshd.compiler.view import View
 from meshd.fields import is_ip
+from meshd.memo import Memo
 from meshd.mesh.visibility import Scope
 from meshd.names import ServiceHost
 from meshd.plan import ChainMatch, TcpChain
@@ -65,13 +66,13 @@ class ConnectionGroups:
         ground = self._ground(prefixes, by_name=by_name, nameless=nameless)
         _, rule = next(self._tls.covering(served.upstream.service.host), _NONE)
         ruled = self._tls_ruled(rule, served.port.number, ground) if rule else None
-        return self._view.memo.recall(_tls_group, served.upstream, served.port, ground, ruled)
+        return self._view.memo.recall(_tls_group, self._view.memo, served.upstream, served.port, ground, ruled)
 
     def tcp(self, served: Served, prefixes: Iterable[str]) -> Group:
         ground = self._ground(prefixes)
         _, rule = next(self._tcp.covering(served.upstream.service.host), _NONE)
         ruled = self._tcp_ruled(rule, served.port.number, ground) if rule else None
-        return self._view.memo.recall(_tcp_group, served.upstream, served.port, ground, ruled)
+        return self._view.memo.recall(_tcp_group, self._view.memo, served.upstream, served.port, ground, ruled)
 
     def _ground(self, prefixes: Iterable[str], *, by_name: bool = False, nameless: bool = False) -> Ground:
         return self._view.memo.recall(_ground, " ".join(prefixes), by_name, nameless)
@@ -148,11 +149,12 @@ def _ruled_group(ruled: Ruled) -> Group:
     return Group(chains=ruled.chains, problems=ruled.problems)
 
 
-def _tls_group(upstream: Upstream, port: Port, ground: Ground, ruled: Ruled | None) -> Group:
+def _tls_group(memo: Memo, upstream: Upstream, port: Port, ground: Ground, ruled: Ruled | None) -> Group:
+    """Endpoints come and go, and their service with them; its chains stay."""
     if ruled and ruled.complete:
-        return _ruled_group(ruled)
+        return memo.same(_ruled_group(ruled))
     own = tuple(service_chain(upstream, port, match=match) for match in _tls_matches(upstream.service.host, ground))
-    return Group(chains=own, problems=() if own else (_no_server_name(upstream, port),))
+    return memo.same(Group(chains=own, problems=() if own else (_no_server_name(upstream, port),)))
 
 
 def _tls_matches(host: ServiceHost, ground: Ground) -> Iterator[ChainMatch]:
@@ -163,10 +165,10 @@ def _tls_matches(host: ServiceHost, ground: Ground) -> Iterator[ChainMatch]:
         yield ChainMatch(prefix_ranges=ground.prefixes, transport="tls" if ground.by_name else None)
 
 
-def _tcp_group(upstream: Upstream, port: Port, ground: Ground, ruled: Ruled | None) -> Group:
+def _tcp_group(memo: Memo, upstream: Upstream, port: Port, ground: Ground, ruled: Ruled | None) -> Group:
     found = ruled or Ruled()
     own = () if found.complete else (service_chain(upstream, port, match=ChainMatch(prefix_ranges=ground.prefixes)),)
-    return Group(chains=(*found.chains, *own), problems=found.problems)
+    return memo.same(Group(chains=(*found.chains, *own), problems=found.problems))
 
 
 def _no_server_name(upstream: Upstream, port: Port) -> Problem:

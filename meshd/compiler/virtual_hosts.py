@@ -120,7 +120,9 @@ class _Walk:
         for service in self._within.services.values():
             _, rule = next(rules.covering(service.host), _NONE)
             if rule is None:
-                yield from view.memo.recall(_plain, view.upstream(service), view.host, self._naming, self._captured)
+                yield from view.memo.recall(
+                    _plain, view.memo, view.upstream(service), view.host, self._naming, self._captured
+                )
             else:
                 ports = {port.number for port in service.ports if _is_http(port)}
                 self._beside.setdefault(id(rule), set()).update(ports)
@@ -147,20 +149,21 @@ class _Walk:
         return sorted(self._beside.get(id(rule)) or {_UNREGISTERED_PORT})
 
     def _ruled(self, host: ServiceHost, addresses: tuple[str, ...], rule: VirtualService, port: int) -> Entry:
+        memo = self._view.memo
         routes = self._view.routes(rule, port, self._within, captured=self._captured)
-        return self._view.memo.recall(_ruled, host, addresses, port, self._naming, routes)
+        names = memo.recall(domains, host, addresses, port, self._naming)
+        return memo.recall(_ruled, memo, host, port, names, routes)
 
 
 def _is_http(port: Port) -> bool:
     return port.family == "http"
 
 
-def _plain(upstream: Upstream, host: Host, how: Naming, captured: bool) -> tuple[Entry, ...]:  # noqa: FBT001
+def _plain(memo: Memo, upstream: Upstream, host: Host, how: Naming, captured: bool) -> tuple[Entry, ...]:  # noqa: FBT001
     """The ports of a service that no VirtualService speaks of."""
-    ports = [port for port in upstream.service.ports if _is_http(port)]
-    return tuple(
-        _plain_port(upstream, port, host, how) for port in ports if is_callable(upstream, port, captured=captured)
-    )
+    ports = (port for port in upstream.service.ports if _is_http(port))
+    offered = (port for port in ports if is_callable(upstream, port, captured=captured))
+    return tuple(memo.same(_plain_port(upstream, port, host, how)) for port in offered)
 
 
 def _plain_port(upstream: Upstream, port: Port, host: Host, how: Naming) -> Entry:
@@ -169,8 +172,8 @@ def _plain_port(upstream: Upstream, port: Port, host: Host, how: Naming) -> Entr
     return _entry(service.host, port.number, domains(service.host, service.addresses, port.number, how), routes)
 
 
-def _ruled(host: ServiceHost, addresses: tuple[str, ...], port: int, how: Naming, routes: Routes) -> Entry:
-    return _entry(host, port, domains(host, addresses, port, how), routes)
+def _ruled(memo: Memo, host: ServiceHost, port: int, names: Domains, routes: Routes) -> Entry:
+    return memo.same(_entry(host, port, names, routes))
 
 
 def _entry(host: ServiceHost, port: int, names: Domains, routes: Routes) -> Entry:
