@@ -64,7 +64,7 @@ CASES = (
         endpoints: [{address: 127.0.0.1, ports: {http-web: $v1, grpc-api: $v2}}]
         """,
         get().gives(by="v1"),
-        get().to("$host:81").gives(503),
+        get().to("$host:81").gives(by="v2"),
     ),
     served(
         "S-5-a-TCP-port-is-not-offered-over-HTTP",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from meshd.decode.messages import camel_case
 from meshd.fields import Message, NotYet
+from meshd.resources.destination import Destination
 from meshd.resources.destination_rule import DestinationRule
 from meshd.resources.gateway import Gateway
 from meshd.resources.mesh_config import MeshConfig
@@ -157,18 +158,22 @@ _FILES = {"server_certificate", "private_key", "ca_certificates", "client_certif
 _PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP", "GRPC", "HTTP2", "MONGO")
 _MEANT: Mapping[str, tuple[str, ...]] = {
     "protocol": _PROTOCOLS,
-    "hosts": (
-        "reviews",
+    "VirtualService.hosts": ("reviews", "api.example.com", "db.example.com", "*.example.org", "shop.example.org"),
+    "Server.hosts": (
         "api.example.com",
-        "db.example.com",
         "*.example.com",
-        "shop.example.com",
         "*",
-        "*/*",
-        "./*",
-        "~/*",
-        "*/reviews.default.svc.cluster.local",
+        "*/shop.example.com",
+        "./reviews.default.svc.cluster.local",
     ),
+    "IstioEgressListener.hosts": ("*/*", "./*", "~/*", "*/reviews.default.svc.cluster.local", "./db.example.com"),
+    "ServiceEntry.hosts": ("shop.example.com", "a.example.com", "*.wild.example.com"),
+    "key": ("x-user", "cookie", "version", "app", "eu/eu-1/*", "us", "us/*", "http", "tls"),
+    "allow_headers": ("x-user", "*"),
+    "expose_headers": ("x-user", "*"),
+    "http_header_name": ("x-user",),
+    "remove": ("x-user", "cookie"),
+    "target_host": ("db.example.com", "10.1.0.9"),
     "name": ("a", "b", "v1", "http-web", "tls-x"),
     "body": ("aGVsbG8=",),
     "bytes": ("aGVsbG8=",),
@@ -180,6 +185,23 @@ _MEANT: Mapping[str, tuple[str, ...]] = {
     "private_key": ("/etc/m/key.pem",),
     "ca_certificates": ("/etc/m/ca.pem", "system"),
 }
+_HTTP_DESTINATIONS: tuple[dict[str, Any], ...] = (
+    {"host": "reviews", "port": {"number": 80}},
+    {"host": "reviews", "subset": "v1", "port": {"number": 80}},
+    {"host": "reviews", "subset": "v2", "port": {"number": 9000}},
+    {"host": "api.example.com", "port": {"number": 8080}},
+)
+_DESTINATIONS = (
+    {"host": "db.example.com"},
+    {"host": "api.example.com", "port": {"number": 443}},
+    {"host": "reviews", "subset": "v1", "port": {"number": 80}},
+)
+_NEEDED = {
+    ("GatewayPort", "number"),
+    ("VirtualService", "hosts"),
+    ("SidecarPort", "number"),
+    ("SidecarPort", "protocol"),
+}
 _AT_LEAST_ONE: Mapping[str, tuple[str, ...]] = {
     "VirtualService": ("http", "tls", "tcp"),
     "ConnectionPoolSettings": ("tcp", "http"),
@@ -189,9 +211,10 @@ _AT_LEAST_ONE: Mapping[str, tuple[str, ...]] = {
     "HTTPFaultInjection": ("delay", "abort"),
     "HTTPRewrite": ("uri", "uri_regex_rewrite", "authority"),
     "HTTPRetry": ("attempts",),
-    "SidecarPort": ("number",),
     "PortSelector": ("number",),
 }
+# Fields that nearly always need another object or another field, and have tests of their own.
+_RARE = {("PortSelector", "name"), ("HTTPRoute", "delegate"), ("OutboundTrafficPolicy", "egress_proxy")}
 _LEFT_OUT = {"ca_crl", "credential_name", "credential_names", "ca_cert_credential_name", "creation_timestamp"}
 
 
@@ -222,7 +245,24 @@ def _named(number: int, found: dict[str, Any]) -> dict[str, Any]:
 
 def _object(kind: type[Resource]) -> st.SearchStrategy[dict[str, Any]]:
     head = {"apiVersion": f"{kind.GROUP}/{kind.VERSIONS[-1]}", "kind": kind.KIND}
-    return _message(kind, frozenset({"metadata", "origin"})).map(lambda spec: {**head, "spec": spec})
+    return _message(kind, frozenset({"metadata", "origin"})).map(lambda spec: {**head, "spec": _plausible(kind, spec)})
+
+
+def _plausible(kind: type[Resource], spec: dict[str, Any]) -> dict[str, Any]:
+    """What fields of one object owe to each other, where chance would hardly ever get it right."""
+    if kind is VirtualService:
+        for rule in (*spec.get("http", ()), *spec.get("tls", ()), *spec.get("tcp", ())):
+            for number, to in enumerate(rule.get("route", ())):
+                to["weight"] = number + 1
+        for rule in spec.get("tls", ()):
+            for match in rule["match"]:
+                match["sniHosts"] = [host for host in spec["hosts"] if "." in host][:1] or ["api.example.com"]
+    for server in spec.get("servers", ()):
+        if server["port"]["protocol"] in {"HTTPS", "TLS"}:
+            server.setdefault("tls", {"mode": "SIMPLE", "serverCertificate": "/m/cert", "privateKey": "/m/key"})
+        else:
+            server.pop("tls", None)
+    return spec
 
 
 @cache
@@ -239,7 +279,12 @@ def _fields(kind: type[Message], without: frozenset[str]) -> st.SearchStrategy[d
         if field.name in without or _is_left_out(kind, field.name, hints[field.name]):
             continue
         needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        values = _values(hints[field.name], field.name)
+        needed = needed or (kind.__name__, field.name) in _NEEDED
+        name = f"{kind.__name__}.{field.name}"
+        is_destination = Destination in (hints[field.name], *get_args(hints[field.name]))
+        values = (
+            _destination(kind) if is_destination else _values(hints[field.name], name if name in _MEANT else field.name)
+        )
         (required if needed else optional)[field.name] = values
     plain = {name: each for name, each in optional.items() if name not in grouped}
     needed_one = _AT_LEAST_ONE.get(kind.__name__, ())
@@ -271,9 +316,15 @@ def _one_of(
 def _is_left_out(kind: type[Message], name: str, hint: object) -> bool:
     return (
         name in _LEFT_OUT
-        or (kind.__name__, name) == ("PortSelector", "name")
+        or (kind.__name__, name) in _RARE
         or any(isinstance(extra, NotYet) for extra in getattr(hint, "__metadata__", ()))
     )
+
+
+def _destination(holder: type[Message]) -> st.SearchStrategy[dict[str, Any]]:
+    """One that is there, mostly: chance would hardly find a port of its host."""
+    known = _DESTINATIONS if holder.__name__ == "RouteDestination" else _HTTP_DESTINATIONS
+    return st.one_of(st.sampled_from(known), st.sampled_from(known), st.sampled_from(known), _message(Destination))
 
 
 def _values(hint: Any, name: str, checks: tuple[Callable[[object], str], ...] = ()) -> st.SearchStrategy[Any]:
@@ -286,8 +337,7 @@ def _values(hint: Any, name: str, checks: tuple[Callable[[object], str], ...] = 
     if origin is Literal:
         return st.sampled_from(get_args(hint))
     if origin is tuple:
-        least = 0 if _passes((), checks) else 1
-        return st.lists(_values(get_args(hint)[0], name), min_size=least, max_size=2)
+        return st.lists(_values(get_args(hint)[0], name), min_size=1, max_size=2, unique="host" in name)
     if origin is not None and isinstance(origin, type) and issubclass(origin, typing.cast("type", Mapping)):
         key, value = get_args(hint)
         return st.dictionaries(
@@ -306,6 +356,8 @@ def _scalar(hint: Any, name: str, checks: tuple[Callable[[object], str], ...]) -
     if hint is bytes:
         return st.just("aGVsbG8=")
     pool = _MEANT.get(name) or {int: _NUMBERS, float: _FRACTIONS}.get(hint, _TEXTS)
+    if name == "number":
+        pool = (80, 443, 5432, 8080, 8081, 8443, 9000)
     fitting = [value for value in pool if _passes(value, checks)] or list(pool)
     return st.sampled_from(fitting)
 
