@@ -141,6 +141,7 @@ class Daemon:
             outcome = await reconcile(self.rooms.world)
             log_outcome(outcome, self.observed.reconciled(outcome), round((time.monotonic() - began) * 1000))
             await self.rooms.remember(outcome)
+            await self.rooms.renew_secrets()
             if self.rooms.all_acknowledged():
                 await self.passes.tell()  # who waits need not wait until the proxies were looked after as well
         except SourceError as error:

@@ -104,6 +104,11 @@ class Delivering:
         """Sends what answers and probes changed; how many assignments that was."""
         return self._delivery.push_endpoints(await self._aside(self._changed, prepared, self._known()))
 
+    async def renew_secrets(self, prepared: Prepared) -> int:
+        """Sends what other files on this host change; how many secrets that were. Raises DeliveryError."""
+        secrets = {proxy: configuration.plan.secrets for proxy, configuration in prepared.proxies.items()}
+        return await self._delivery.renew_secrets(secrets)
+
     async def _assigned(self, prepared: Prepared) -> Assigned:
         return await self._aside(self._assign, prepared, self._known())
 

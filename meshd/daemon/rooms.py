@@ -150,6 +150,13 @@ class Rooms:
             changed = await self._delivering.push_endpoints(self.serving)
             log.debug("endpoints.pushed", changed=changed)
 
+    async def renew_secrets(self) -> None:
+        """Raises DeliveryError."""
+        if self.serving is not None:
+            changed = await self._delivering.renew_secrets(self.serving)
+            if changed:
+                log.info("secrets.renewed", changed=changed)
+
     async def forget_refusals(self) -> None:
         """Raises DeliveryError."""
         refused = tuple(self.world.rejected)

@@ -20,7 +20,17 @@ from meshd.deliver.error import DeliveryError
 from meshd.deliver.generations import Generations, Staged
 from meshd.deliver.manifest import Label
 from meshd.deliver.nack import Rejection, rejection_problems
-from meshd.deliver.push import Absent, Acknowledged, Patience, PushResult, Rejected, TimedOut, push, push_endpoints
+from meshd.deliver.push import (
+    Absent,
+    Acknowledged,
+    Patience,
+    PushResult,
+    Rejected,
+    TimedOut,
+    push,
+    push_endpoints,
+    push_secrets,
+)
 from meshd.deliver.snapshot import NOTHING, Snapshot, snapshot
 from meshd.deliver.xds import ProxyServer
 from meshd.envoy.inline_secrets import watchable
@@ -191,6 +201,20 @@ class Delivery:
             self._stale.set()
         return changed
 
+    async def renew_secrets(self, secrets: Mapping[ProxyName, Iterable[Secret]]) -> int:
+        """Where optional files came or went since the last delivery, sends what is now to be used; how many that are.
+
+        It waits for nobody, as with endpoints: Envoy keeps what it has of a secret that it refuses.
+        """
+        async with self._turn:
+            renewed = 0
+            for proxy, given in secrets.items():
+                if proxy in self._good and proxy in self._servers:
+                    renewed += self._renew(proxy, await _on_disk(secret_files.chosen_anew, given, self._good[proxy]))
+        if renewed:
+            self._stale.set()
+        return renewed
+
     def states(self) -> tuple[ProxyState, ...]:
         return tuple(self._state(proxy, server) for proxy, server in sorted(self._servers.items()))
 
@@ -296,6 +320,12 @@ class Delivery:
         if proxy in self._good:
             self._good[proxy] = self._good[proxy].with_endpoints(changed)
         return len(changed)
+
+    def _renew(self, proxy: ProxyName, renewed: Iterable[EnvoyResource]) -> int:
+        fresh = {each.name: each for each in renewed}
+        self._good[proxy] = self._good[proxy].with_secrets(fresh)
+        push_secrets(self._servers[proxy], fresh)
+        return len(fresh)
 
     async def _keep_fallbacks_fresh(self) -> None:
         """DNS answers come in flocks, so it waits a moment; nobody waits for it."""

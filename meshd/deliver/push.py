@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from meshd.deliver.nack import KINDS, Rejection
-from meshd.deliver.snapshot import Snapshot
+from meshd.deliver.snapshot import Snapshot, Table
 from meshd.deliver.xds import ProxyServer, Session
 from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EnvoyResource, TypeUrl
 
@@ -119,6 +119,11 @@ async def push(server: ProxyServer, target: Snapshot, patience: Patience) -> Pus
 def push_endpoints(server: ProxyServer, assignments: Iterable[EnvoyResource]) -> None:
     """Waits for nobody: an assignment changes no other resource, and Envoy keeps the last good one if it refuses."""
     server.serve(server.served.with_endpoints(assignments), (ENDPOINTS,))
+
+
+def push_secrets(server: ProxyServer, secrets: Table) -> None:
+    """Waits for nobody either."""
+    server.serve(server.served.with_secrets(secrets), (SECRET,))
 
 
 async def _steps(server: ProxyServer, target: Snapshot, audience: _Audience, warming: timedelta) -> PushResult:

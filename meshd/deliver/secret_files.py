@@ -11,7 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from meshd.deliver.snapshot import Snapshot
+from meshd.envoy.resource import EnvoyResource
 from meshd.envoy.secrets import files_of, optional_files
+from meshd.envoy.secrets import secrets as envoy_secrets
+from meshd.memo import Memo
 from meshd.plan import CertificateSecret, Secret
 from meshd.problems import Origin, Problem, Problems
 
@@ -39,6 +43,18 @@ def present(secrets: Iterable[Secret]) -> frozenset[str]:
 def problems(secret: Secret, found: frozenset[str]) -> Problems:
     """`found`: what `present` says."""
     return tuple(_problem(secret.origin, fault) for fault in _faults(secret, files_of(secret, found)))
+
+
+def chosen_anew(secrets: Iterable[Secret], served: Snapshot) -> tuple[EnvoyResource, ...]:
+    """Of those that are served, where other files are to be used now, and can be."""
+    choosing = [secret for secret in secrets if optional_files(secret) and secret.name in served.secrets]
+    found = present(choosing)
+    resources = zip(choosing, envoy_secrets(choosing, found, Memo()), strict=True)
+    return tuple(
+        resource
+        for secret, resource in resources
+        if resource.version != served.secrets[secret.name].version and not problems(secret, found)
+    )
 
 
 def _faults(secret: Secret, files: tuple[str, ...]) -> Iterator[Fault]:

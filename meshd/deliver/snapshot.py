@@ -46,6 +46,9 @@ class Snapshot:
         fresh = {a.name: a for a in assignments if a.name in self.endpoints}
         return replace(self, endpoints={**self.endpoints, **fresh})
 
+    def with_secrets(self, fresh: Table) -> Snapshot:
+        return replace(self, secrets={**self.secrets, **fresh})
+
     def rendered(self, proxy: ProxyName) -> Rendered:
         return Rendered(
             proxy=proxy,

@@ -213,6 +213,34 @@ async def test_a_link_that_is_exchanged_renews_what_is_behind_it(envoy_binary: P
         await until_status(port, trusting(second.chain), 200)
 
 
+@pytest.mark.spec("G-4.6")
+@on_a_loop
+async def test_a_ca_that_comes_to_lie_beside_the_credential_is_used_from_then_on(
+    envoy_binary: Path, short_tmp: Path
+) -> None:
+    server, alice, bob = (made(short_tmp / name, name) for name in ("server", "alice", "bob"))
+    nearer = short_tmp / "web" / "ca.crt"
+    nearer.parent.mkdir()
+    root = believed(nearer, alice.chain)
+    async with a_backend("v1") as v1, a_delivery(short_tmp) as delivery, an_envoy(envoy_binary, short_tmp):
+        world, port = a_tls_world(v1, shown(server), root)
+        await delivery.deliver(world.target())
+        await eventually(is_on(delivery, 1))
+        await until_status(port, trusting(server.chain, alice), 200)
+        on_disk = short_tmp / "state" / "active" / "sidecar" / "fallback.pb"
+        assert await delivery.renew_secrets({"sidecar": world.secrets}) == 0
+
+        nearer.write_text("not yet")
+        assert await delivery.renew_secrets({"sidecar": world.secrets}) == 0
+        nearer.write_bytes(bob.chain.read_bytes())
+        assert await delivery.renew_secrets({"sidecar": world.secrets}) == 1
+
+        await until_status(port, trusting(server.chain, bob), 200)
+        assert await status(port, trusting(server.chain, alice)) == 0
+        await eventually(lambda: str(nearer).encode() in on_disk.read_bytes())
+        assert await delivery.renew_secrets({"sidecar": world.secrets}) == 0
+
+
 @on_a_loop
 async def test_nothing_waits_for_a_secret_that_envoy_has(envoy_binary: Path, short_tmp: Path) -> None:
     pair = made(short_tmp / "web", "shop")
