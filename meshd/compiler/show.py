@@ -17,7 +17,7 @@ _ALTERNATIVES: Final = frozenset(
     kind
     for union in (p.Action, p.Bind, p.Discovery, p.FilterChain, p.HashKey, p.LoadBalancer)
     for kind in get_args(union)
-)
+) | {p.ExecProbe, p.GrpcProbe, p.HttpProbe, p.TcpProbe}
 """Classes of which a field may hold one or another, so the reader must be told which."""
 
 _UNITS: Final = (("h", timedelta(hours=1)), ("m", timedelta(minutes=1)), ("s", timedelta(seconds=1)))
@@ -25,6 +25,11 @@ _UNITS: Final = (("h", timedelta(hours=1)), ("m", timedelta(minutes=1)), ("s", t
 
 def plan_yaml(plan: p.ProxyPlan) -> str:
     text = yaml.dump(_tree(plan), Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
+    return str(text)
+
+
+def probes_yaml(probes: Iterable[p.Probe]) -> str:
+    text = yaml.dump([_tree(each) for each in probes], Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     return str(text)
 
 
