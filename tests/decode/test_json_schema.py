@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import yaml
 
 from meshd.cli.schema import schema_text
 from meshd.decode.json_schema import kind_schema, mesh_schema
+from meshd.fields import Message
 from meshd.resources import KINDS
 from meshd.resources.gateway import Gateway
 from meshd.resources.service_entry import ServiceEntry
+from meshd.resources.sidecar import Sidecar
 from tests.robustness.mutations import mutations
 
 TOP = Path(__file__).resolve().parents[2]
@@ -67,12 +70,22 @@ def an_object(kind: str, spec: dict[str, Any], **parts: Any) -> dict[str, Any]:
 
 def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(mesh_schema(KINDS))
-    for kind in KINDS:
-        jsonschema.Draft202012Validator.check_schema(kind_schema(kind))
+    jsonschema.Draft202012Validator.check_schema(kind_schema(Gateway))
+
+
+def test_two_classes_of_one_name_would_hide_each_other_and_are_a_fault_of_the_program():
+    def a_class(name: str, bases: tuple[type, ...] = (Message,), /, **fields: Any) -> type:
+        return make_dataclass(name, fields.items(), bases=bases, frozen=True, slots=True, kw_only=True)
+
+    holder = a_class("Holder", one=a_class("Same", name=str), other=a_class("Same", name=int))
+    kind = a_class("Kind", (Sidecar,), spec=holder)
+
+    with pytest.raises(TypeError, match="two classes of messages are called Same"):
+        kind_schema(kind)
 
 
 def test_the_shipped_schema_is_up_to_date():
-    assert SHIPPED.read_text() == schema_text(), f"run `meshd schema -o {SHIPPED.relative_to(TOP)}`"
+    assert SHIPPED.read_text() == schema_text(), "run `make schema`"
 
 
 def test_every_reference_leads_somewhere():
@@ -95,7 +108,7 @@ def test_what_the_decoder_reads_without_an_error_the_schema_accepts(path: Path, 
 
 @pytest.mark.parametrize("path", FILES[::5], ids=lambda path: str(path.relative_to(TOP)))
 def test_whatever_is_changed_in_a_file_the_schema_is_no_stricter_than_the_decoder(path: Path, decode):
-    for mutation in list(mutations(path.read_text()))[::3]:
+    for mutation in list(mutations(path.read_text()))[::8]:
         if not any(problem.is_error for problem in decode(mutation.text).problems):
             assert [complaints(each) for each in documents(mutation.text) if complaints(each)] == [], mutation
 
