@@ -11,7 +11,7 @@ def cors(policy: CorsPolicy | None) -> plan.Cors | None:
     if policy is None:
         return None
     return plan.Cors(
-        allow_origins=_origins(policy),
+        allow_origins=tuple(text for text in map(text_match, policy.allow_origins) if text),
         allow_methods=policy.allow_methods,
         allow_headers=policy.allow_headers,
         expose_headers=policy.expose_headers,
@@ -19,9 +19,3 @@ def cors(policy: CorsPolicy | None) -> plan.Cors | None:
         allow_credentials=policy.allow_credentials,
         forward_not_matching_preflights=policy.unmatched_preflights != "IGNORE",
     )
-
-
-def _origins(policy: CorsPolicy) -> tuple[plan.TextMatch, ...]:
-    if policy.allow_origins:
-        return tuple(text for text in map(text_match, policy.allow_origins) if text)
-    return tuple(plan.TextMatch(kind="exact", value=origin) for origin in policy.allow_origin)

@@ -97,13 +97,11 @@ def _path_rewrite(rewrite: HTTPRewrite | None) -> PathRewrite | None:
 
 def _mirrors(rule: HTTPRoute) -> Iterator[tuple[Destination, int]]:
     """Who gets copies, and of how many millionths of the requests; nobody of none."""
-    asked = [(each.destination, _share(each.percentage, None)) for each in rule.mirrors]
+    asked = [(each.destination, _share(each.percentage)) for each in rule.mirrors]
     if rule.mirror:
-        asked.append((rule.mirror, _share(rule.mirror_percentage, rule.mirror_percent)))
+        asked.append((rule.mirror, _share(rule.mirror_percentage)))
     yield from ((destination, share) for destination, share in asked if share)
 
 
-def _share(percentage: MirrorPercentage | None, percent: int | None) -> int:
-    if percentage is not None:
-        return round(percentage.value * 10_000)
-    return _ALL if percent is None else percent * 10_000
+def _share(percentage: MirrorPercentage | None) -> int:
+    return _ALL if percentage is None else round(percentage.value * 10_000)

@@ -67,7 +67,7 @@ def _simple(choice: SimpleLB | None) -> _Simple:
 def _hashing(chosen: ConsistentHashLB) -> plan.LoadBalancer:
     if chosen.maglev:
         return plan.Maglev(table_size=chosen.maglev.table_size)
-    size = chosen.ring_hash.minimum_ring_size if chosen.ring_hash else chosen.minimum_ring_size
+    size = chosen.ring_hash.minimum_ring_size if chosen.ring_hash else None
     return plan.RingHash(minimum_size=size or _DEFAULT_RING)
 
 

@@ -16,7 +16,7 @@ def outlier_detection(settings: OutlierDetection | None) -> plan.OutlierDetectio
     split = settings.split_external_local_origin_errors
     return plan.OutlierDetection(
         consecutive_5xx=_count(settings.consecutive_5xx_errors, 5),
-        consecutive_gateway_failure=_gateway_errors(settings),
+        consecutive_gateway_failure=_count(settings.consecutive_gateway_errors, 0),
         consecutive_local_origin_failure=_count(settings.consecutive_local_origin_failures, 5) if split else None,
         interval=settings.interval or _DEFAULT.interval,
         base_ejection_time=settings.base_ejection_time or _DEFAULT.base_ejection_time,
@@ -29,12 +29,6 @@ def outlier_detection(settings: OutlierDetection | None) -> plan.OutlierDetectio
 def healthy_panic_percent(settings: OutlierDetection | None) -> int:
     """D-56: written on every cluster, since Envoy's own 50 would send requests to ejected endpoints."""
     return (settings.min_health_percent or 0) if settings else 0
-
-
-def _gateway_errors(settings: OutlierDetection) -> int | None:
-    """D-52: the deprecated `consecutiveErrors` counts the same failures."""
-    given = settings.consecutive_gateway_errors
-    return _count(settings.consecutive_errors if given is None else given, 0)
 
 
 def _count(given: int | None, default: int) -> int | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Final, cast
 
 from meshd import plan
 from meshd.compiler.matches import Scheme
+from meshd.resources.answers import content
 from meshd.resources.virtual_service import HTTPDirectResponse, HTTPRedirect
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -25,15 +25,7 @@ def redirect(asked: HTTPRedirect, port: int, scheme: Scheme) -> plan.Redirect:
 
 
 def respond(asked: HTTPDirectResponse) -> plan.Respond:
-    return plan.Respond(status=asked.status, body=_body(asked))
-
-
-def _body(asked: HTTPDirectResponse) -> bytes:
-    if asked.body is None:
-        return b""
-    if asked.body.bytes is not None:
-        return base64.b64decode(asked.body.bytes)
-    return (asked.body.string or "").encode()
+    return plan.Respond(status=asked.status, body=content(asked.body) if asked.body else b"")
 
 
 def _port(asked: HTTPRedirect, port: int, scheme: Scheme) -> int | None:

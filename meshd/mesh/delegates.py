@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from meshd.memo import Memo
 from meshd.mesh.delegated_matches import joined, merged_matches
 from meshd.mesh.gateways import gateway_name
 from meshd.names import Namespace
-from meshd.problems import Problem, Problems, nearest
+from meshd.problems import Origin, Problem, Problems, nearest
 from meshd.registry.hosts import complete
 from meshd.registry.precedence import exported_to, exports
 from meshd.resources.destination import Destination
@@ -104,20 +105,29 @@ def _problem(delegate: Delegate, message: str, hint: str) -> Problem:
 # --- merging --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """A route of the result, and that of the root which it stands for: itself, or the one that delegates."""
+
+    root: HTTPRoute
+    route: HTTPRoute
+
+
 def _merge(root: VirtualService, domain_suffix: str, *delegates: VirtualService) -> _Merged:
     """What is missing is left out; that is an error, which is told apart."""
     fit = [each for each in delegates if not each.hosts and _is_exported(each, root)]
     by_key = {(each.metadata.namespace, each.metadata.name): _complete(each, domain_suffix) for each in fit}
     problems: list[Problem] = []
-    routes: list[HTTPRoute] = []
+    steps: list[_Step] = []
     for route in _with_full_gateways(root).http:
         delegate = by_key.get(_key(route.delegate, root)) if route.delegate else None
         if route.delegate is None:
-            routes.append(route)
+            steps.append(_Step(root=route, route=route))
         elif delegate:
-            routes.extend(_delegated_routes(root, route, delegate, problems))
-    merged = replace(root, http=tuple(routes))
-    problems.extend(_cut_off(root, fit, merged))
+            found = _delegated_routes(root, route, delegate, problems)
+            steps.extend(_Step(root=route, route=each) for each in found)
+    problems.extend(_cut_off(root, fit, steps))
+    merged = replace(root, http=tuple(step.route for step in steps))
     return _Merged(virtual_service=merged, problems=tuple(problems))
 
 
@@ -148,7 +158,6 @@ def _merged_route(root: HTTPRoute, leaf: HTTPRoute, matches: tuple[HTTPMatchRequ
         mirror=leaf.mirror or root.mirror,
         mirrors=leaf.mirrors or root.mirrors,
         mirror_percentage=leaf.mirror_percentage or root.mirror_percentage,
-        mirror_percent=root.mirror_percent if leaf.mirror_percent is None else leaf.mirror_percent,
         cors_policy=leaf.cors_policy or root.cors_policy,
         headers=leaf.headers or root.headers,
     )
@@ -163,17 +172,33 @@ def _conflict(match: HTTPMatchRequest, root: VirtualService, route: HTTPRoute) -
     )
 
 
-def _cut_off(root: VirtualService, delegates: list[VirtualService], merged: VirtualService) -> Iterator[Problem]:
-    """Routes that only the merging made unreachable: the others are told where they stand."""
-    told = {problem.at for each in (root, *delegates) for problem in _unreachable(each)}
-    for problem in _unreachable(merged):
-        if problem.at not in told:
-            message = f"no request gets here from {root.id} ({root.origin}): an earlier route of it takes them all"
-            yield replace(problem, message=message)
+# --- what nobody reaches --------------------------------------------------------------------------------------
 
 
-def _unreachable(virtual_service: VirtualService) -> Iterator[Problem]:
-    return unreachable([(route.origin, route.match) for route in virtual_service.http])
+def _cut_off(root: VirtualService, delegates: list[VirtualService], steps: list[_Step]) -> Iterator[Problem]:
+    """Routes that only the merging made unreachable: all others are told where they stand."""
+    told = {each.origin for document in (root, *delegates) for each in _unreached(document.http)}
+    unreached = {id(route) for route in _unreached([step.route for step in steps])}
+    for step in steps:
+        if id(step.route) in unreached and not told & {step.route.origin, step.root.origin}:
+            yield Problem(
+                code="W-VS-UNREACHABLE",
+                at=step.route.origin,
+                message=f"no request gets here from {root.id} ({step.root.origin}): earlier routes of it take them all",
+                hint="put the narrower one first",
+            )
+
+
+def _unreached(routes: Sequence[HTTPRoute]) -> Iterator[HTTPRoute]:
+    """Those of which every match is taken: with what is left of its matches a route is of use."""
+    rules = [
+        (Origin("", index, 0), tuple(replace(match, origin=Origin("", index, 1)) for match in route.match))
+        for index, route in enumerate(routes)
+    ]
+    taken = Counter((problem.at.line, problem.at.column) for problem in unreachable(rules))
+    for index, route in enumerate(routes):
+        if taken[index, 0] or (route.match and taken[index, 1] == len(route.match)):
+            yield route
 
 
 # --- short names belong to the namespace of the delegate ------------------------------------------------------

@@ -129,7 +129,7 @@ def test_a_subsets_block_for_the_port_replaces_all_four_parts():
         ),
         ({"simple": "RANDOM", "warmup": tp.Warmup(duration=timedelta(seconds=5))}, SimpleBalancer(policy="RANDOM")),
         ({"consistent_hash": tp.ConsistentHashLB(use_source_ip=True)}, RingHash(minimum_size=1024)),
-        ({"consistent_hash": tp.ConsistentHashLB(minimum_ring_size=7)}, RingHash(minimum_size=7)),
+        ({"consistent_hash": tp.ConsistentHashLB(minimum_ring_size=7).settled()}, RingHash(minimum_size=7)),
         (
             {"consistent_hash": tp.ConsistentHashLB(ring_hash=tp.RingHash(minimum_ring_size=0))},
             RingHash(minimum_size=1024),
@@ -208,7 +208,7 @@ def test_outlier_detection_counts_what_the_api_says():
     assert with_policy(outlier_detection=tp.OutlierDetection()).outlier_detection == OutlierDetection(consecutive_5xx=5)
     given = tp.OutlierDetection(
         consecutive_5xx_errors=0,
-        consecutive_errors=4,
+        consecutive_gateway_errors=4,
         max_ejection_percent=0,
         min_health_percent=40,
         split_external_local_origin_errors=True,
@@ -267,7 +267,6 @@ def test_a_connection_pool_is_taken_as_it_is_written():
 def test_outlier_detection_is_taken_as_it_is_written():
     given = tp.OutlierDetection(
         consecutive_gateway_errors=3,
-        consecutive_errors=9,
         interval=timedelta(seconds=1),
         base_ejection_time=timedelta(seconds=2),
         max_ejection_percent=50,

@@ -10,6 +10,7 @@ from meshd.compiler.matches import text_match
 from meshd.plan import (
     Abort,
     Delay,
+    ExponentialDelay,
     HashOnCookie,
     HashOnHeader,
     HashOnQueryParameter,
@@ -339,7 +340,7 @@ def test_copies_go_to_mirrors_by_their_share_and_a_share_of_nothing_is_none():
         return vs.HTTPMirrorPolicy(destination=a_destination(), percentage=percentage)
 
     (several,) = routes_of(a_route(mirrors=(mirror(None), mirror(0.5), mirror(0))))
-    (one,) = routes_of(a_route(mirror=a_destination(), mirror_percent=20))
+    (one,) = routes_of(a_route(mirror=a_destination(), mirror_percentage=vs.MirrorPercentage(value=20)))
 
     assert [each.millionths for each in forwarded(several).mirrors] == [1_000_000, 5_000]
     assert [each.millionths for each in forwarded(one).mirrors] == [200_000]
@@ -405,6 +406,47 @@ def faulty(**fault: object):
     return routes_of(a_route(fault=vs.HTTPFaultInjection(**fault)))[0]
 
 
+@pytest.mark.spec("V-73")
+def test_an_exponential_delay_that_some_requests_meet_has_a_route_of_its_own():
+    mean = timedelta(seconds=2)
+
+    def delayed(share: float):
+        fault = vs.FaultDelay(exponential_delay=mean, percentage=vs.Percentage(value=share))
+        return [
+            (each.match.millionths, each.delay)
+            for each in routes_of(
+                a_route(fault=vs.HTTPFaultInjection(delay=fault)), a_route(match=(a_match(uri="/after"),))
+            )
+        ]
+
+    assert delayed(100) == [(1_000_000, ExponentialDelay(mean=mean))]
+    assert delayed(25) == [(250_000, ExponentialDelay(mean=mean)), (1_000_000, None)]
+    assert delayed(0) == [(1_000_000, None)]
+
+
+@pytest.mark.spec("V-73")
+def test_listeners_have_the_filters_of_exponential_delays_only_where_some_route_has_one():
+    fault = vs.FaultDelay(exponential_delay=timedelta(seconds=2), percentage=vs.Percentage(value=100))
+    slow = a_route(fault=vs.HTTPFaultInjection(delay=fault))
+
+    def asked_for(route: vs.HTTPRoute) -> bool:
+        plan = a_plan(a_service_entry(), a_virtual_service("reviews", route))
+        (chain,) = (chain for each in plan.listeners for chain in each.chains)
+        return bool(chain.exponential_delays)
+
+    assert asked_for(slow)
+    assert not asked_for(a_route())
+
+
+@pytest.mark.spec("V-76")
+def test_an_http2_error_is_for_grpc_requests_what_their_client_makes_of_it():
+    half = vs.Percentage(value=50)
+
+    abort = faulty(abort=vs.FaultAbort(http2_error="REFUSED_STREAM", percentage=half)).abort
+
+    assert abort == Abort(millionths=500_000, grpc_status=14)
+
+
 def test_a_fault_hits_its_share_and_without_a_share_nobody():
     half = vs.Percentage(value=0.5)
     second = timedelta(seconds=1)
@@ -432,8 +474,8 @@ def test_an_abort_is_by_http_or_grpc_status():
 
 
 def test_cors_takes_the_old_list_of_origins_where_there_is_no_new_one():
-    old = vs.CorsPolicy(allow_origin=("*",), unmatched_preflights="IGNORE")
-    new = vs.CorsPolicy(allow_origin=("*",), allow_origins=(StringMatch(prefix="https://"),))
+    old = vs.CorsPolicy(allow_origin=("*",), unmatched_preflights="IGNORE").settled()
+    new = vs.CorsPolicy(allow_origin=("*",), allow_origins=(StringMatch(prefix="https://"),)).settled()
 
     from_old, from_new = (routes_of(a_route(cors_policy=policy))[0].cors for policy in (old, new))
 

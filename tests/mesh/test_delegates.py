@@ -321,7 +321,6 @@ FIELDS: dict[str, tuple[object, object]] = {
         (HTTPMirrorPolicy(destination=Destination(host="b.shop")),),
     ),
     "mirror_percentage": (MirrorPercentage(value=1), MirrorPercentage(value=0)),
-    "mirror_percent": (1, 0),
     "cors_policy": (CorsPolicy(), CorsPolicy()),
     "headers": (Headers(), Headers()),
 }
@@ -379,6 +378,13 @@ def test_a_delegate_taken_by_an_earlier_rule_of_its_root_is_told_with_the_root()
 
     assert (problem.code, problem.at.line) == ("W-VS-UNREACHABLE", 3)
     assert "VirtualService default/www" in problem.message
+
+
+@pytest.mark.spec("V-9")
+def test_a_route_that_some_requests_still_reach_is_well():
+    root = a_root(at(1, a_route(match=(a_match(uri="/a"),))), at(2, delegating(match=(a_match(), a_match(uri="/a")))))
+
+    assert codes(root, a_delegate("cart", at(3, a_route(match=(a_match(uri="/a/b"), a_match(uri="/c")))))) == []
 
 
 def test_what_a_delegate_does_wrong_itself_is_not_told_again():
