@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,16 +38,33 @@ Assigned = dict[ProxyName, tuple[EnvoyResource, ...]]
 class _Known:
     """What endpoints depend on, at one moment."""
 
-    addresses: Mapping[DnsName, tuple[str, ...]]
+    answers: Mapping[DnsName, Answer]
     unhealthy: frozenset[str]
 
     def differing(self, before: _Known) -> list[str]:
-        """Names and workloads of which something else is known now."""
-        names = [name for name in self.addresses.keys() | before.addresses.keys() if self._differs(before, name)]
+        """Names and workloads of which something else may be known now. An answer that is kept is the same object."""
+        answers, were = self.answers, before.answers
+        names: list[str] = [name for name, answer in answers.items() if were.get(name) is not answer]
+        names += were.keys() - answers.keys()
         return [*names, *(self.unhealthy ^ before.unhealthy)]
 
-    def _differs(self, before: _Known, name: DnsName) -> bool:
-        return self.addresses.get(name) != before.addresses.get(name)
+
+class _Addresses(Mapping[DnsName, tuple[str, ...]]):
+    """Of each name, once it is asked for: of ten thousand names a change concerns a few."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self, answers: Mapping[DnsName, Answer]) -> None:
+        self._answers = answers
+
+    def __getitem__(self, name: DnsName) -> tuple[str, ...]:
+        return _first_leading(self._answers[name])
+
+    def __iter__(self) -> Iterator[DnsName]:
+        return iter(self._answers)
+
+    def __len__(self) -> int:
+        return len(self._answers)
 
 
 class Delivering:
@@ -113,12 +130,11 @@ class Delivering:
         return await self._aside(self._assign, prepared, self._known())
 
     def _known(self) -> _Known:
-        addresses = {name: _first_leading(answer) for name, answer in self._answers().items()}
-        return _Known(addresses=addresses, unhealthy=self._unhealthy())
+        return _Known(answers=self._answers(), unhealthy=self._unhealthy())
 
     def _assign(self, prepared: Prepared, known: _Known) -> Assigned:
         assigned = {
-            proxy: assignments(configuration.plan, known.addresses, self._memo, known.unhealthy)
+            proxy: assignments(configuration.plan, _Addresses(known.answers), self._memo, known.unhealthy)
             for proxy, configuration in prepared.proxies.items()
         }
         self._memo.turn()
@@ -129,10 +145,10 @@ class Delivering:
         """Of the plans whose endpoints were assigned last, only what depends on something that differs since then."""
         if self._last is None or self._last[0] is not prepared:
             return self._assign(prepared, known)
-        differing = known.differing(self._last[1])
+        differing, addresses = known.differing(self._last[1]), _Addresses(known.answers)
         self._last = prepared, known
         return {
-            proxy: affected(configuration.plan, differing, known.addresses, self._memo, known.unhealthy)
+            proxy: affected(configuration.plan, differing, addresses, self._memo, known.unhealthy)
             for proxy, configuration in prepared.proxies.items()
         }
 

@@ -67,7 +67,12 @@ def assignments(
     # The memory goes by identity, and only strings by value: the resolver hands out equal tuples, not the same.
     answers = {name: " ".join(found) for name, found in addresses.items()}
     return tuple(
-        memo.recall(_assignment, each, _among(uses, unhealthy), *[answers.get(name, "") for name in uses.names])
+        memo.recall(
+            _assignment,
+            each,
+            _among(uses, unhealthy) if unhealthy else "",
+            *[answers.get(name, "") for name in uses.names],
+        )
         for each, uses in zip(plan.endpoints, memo.recall(_all_uses, plan.endpoints), strict=True)
     )
 
