@@ -27,6 +27,22 @@ def together(*parts: T) -> tuple[T, ...]:
     return parts
 
 
+class _ByValue:
+    """A key that is hashed once: a pass asks for the hash of each key several times, and that of a plan is deep."""
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+        self._hash = hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByValue) and self._value == other._value
+
+
 class Memo:
     """One memory for a chain of passes. Not for use by two threads at once.
 
@@ -73,7 +89,7 @@ class Memo:
 
         For what is made anew more often than it changes, and has a hash.
         """
-        return self.recall_named((value,), lambda: value)
+        return self.recall_named((_ByValue(value),), lambda: value)
 
     def turn(self) -> None:
         """Ends a pass: what it did not recall is forgotten."""

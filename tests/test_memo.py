@@ -87,3 +87,17 @@ def test_parts_together_are_one_input():
 
     assert memo.recall(together, one, two) is memo.recall(together, one, two)
     assert memo.recall(together, one, two) is not memo.recall(together, two, one)
+
+
+def test_what_is_made_anew_but_equal_is_the_same_as_in_the_last_pass():
+    memo = Memo()
+
+    first = memo.recall(lambda: memo.same((1, "a" * 9)))
+    memo.turn()
+    again = memo.recall(lambda: memo.same((1, "a" * 9)))
+    memo.turn()
+    memo.turn()
+    forgotten = memo.same((1, "a" * 9))
+
+    assert again is first
+    assert forgotten == first
