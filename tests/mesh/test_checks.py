@@ -358,3 +358,28 @@ def test_a_second_look_at_the_same_mesh_finds_the_same():
     memo.turn()
 
     assert found(*resources, memo=memo) == first
+
+
+@pytest.mark.spec("SC-2")
+def test_sidecars_are_not_for_gateways_so_that_there_they_may_contradict_each_other():
+    gateway, plain = {"istio": "ingressgateway"}, {"istio": "none"}
+
+    def told(labels: dict[str, str]) -> bool:
+        pair = (a_sidecar(name, "./*", workload_selector=WorkloadSelector(labels=labels)) for name in ("a", "b"))
+        return "E-SC-AMBIGUOUS" in codes(*pair, a_workload_entry(labels=labels))
+
+    assert told(plain)
+    assert not told(gateway)
+
+
+@pytest.mark.spec("SC-2")
+def test_a_vm_that_is_a_gateway_has_a_sidecar_for_its_other_workloads():
+    annotated = {"annotations": {"meshd.io/host": "vm-1"}}
+    gateway = a_workload_entry("a", labels={"istio": "ingressgateway"}, **annotated)
+    app = a_workload_entry("b", labels={"app": "cart"}, namespace="web", **annotated)
+    hidden = a_service_entry("reviews", namespace="shop", export_to=("default",))
+
+    route = a_virtual_service("reviews")
+
+    assert codes(hidden, route, gateway, app) == ["E-VS-DEST-UNKNOWN"]
+    assert codes(a_service_entry("reviews", namespace="shop", export_to=("web",)), route, gateway, app) == []
