@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from meshd.compiler.gateway_traffic import Traffic
-from meshd.compiler.matches import Scheme, is_catch_all
+from meshd.compiler.matches import Scheme, fits_all, is_catch_all
 from meshd.compiler.routes import Routes
 from meshd.mesh.gateways import GatewayName, GatewayServer, order_at
 from meshd.names import RouteTableName, ServiceHost
@@ -95,8 +95,8 @@ def _routes(
 def _merged(host: ServiceHost, port: int, requires_tls: bool, origin: Origin, *found: Routes) -> _Entry:  # noqa: FBT001
     """V-8: one after the other, but what takes everything comes last; there the first one has it."""
     every = [route for each in found for route in each.routes]
-    catch_alls = [route for route in every if is_catch_all(route.match)]
-    routes = (*(route for route in every if not is_catch_all(route.match)), *catch_alls[:1])
+    last = [route for route in every if fits_all(route.match)]
+    routes = (*(route for route in every if not fits_all(route.match)), *_until_catch_all(last))
     virtual_host = VirtualHost(
         name=f"{host}:{port}",
         domains=(_domain(host),),
@@ -105,18 +105,24 @@ def _merged(host: ServiceHost, port: int, requires_tls: bool, origin: Origin, *f
         origin=found[0].origin if found else origin,
     )
     problems = (problem for each in found for problem in each.problems)
-    return _Entry(virtual_host=virtual_host, problems=(*problems, *_unreachable(host, catch_alls)))
+    return _Entry(virtual_host=virtual_host, problems=(*problems, *_unreachable(host, last)))
 
 
-def _unreachable(host: ServiceHost, catch_alls: list[Route]) -> Problems:
+def _until_catch_all(last: list[Route]) -> list[Route]:
+    end = next((index for index, route in enumerate(last) if is_catch_all(route.match)), len(last))
+    return last[: end + 1]
+
+
+def _unreachable(host: ServiceHost, last: list[Route]) -> Problems:
+    reached = _until_catch_all(last)
     return tuple(
         Problem(
             code="W-VS-UNREACHABLE",
             at=route.origin,
-            message=f"no request to {host} gets here: the route at {catch_alls[0].origin} takes all that are left",
+            message=f"no request to {host} gets here: the route at {reached[-1].origin} takes all that are left",
             hint="match what it is for",
         )
-        for route in catch_alls[1:]
+        for route in last[len(reached) :]
     )
 
 

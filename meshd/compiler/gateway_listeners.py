@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from meshd.compiler.chain_order import arrange
+from meshd.compiler.faults import delays_exponentially
 from meshd.compiler.gateway_chains import Connections, server_names
 from meshd.compiler.gateway_hosts import GatewayTable, gateway_table
 from meshd.compiler.gateway_passthrough import Passed, passthroughs
@@ -133,8 +134,9 @@ class _Opening:
         *,
         grpc_web: bool,
     ) -> None:
+        delays = self._traffic.memo.recall(delays_exponentially, table.routes)
         chain = self._traffic.memo.recall(
-            _http_chain, table.routes.name, prefix, origin, names, termination, grpc_web, table.dynamic_dns
+            _http_chain, table.routes.name, prefix, origin, names, termination, grpc_web, table.dynamic_dns, delays
         )
         self._requests.append(chain)
         self._tables.append(table.routes)
@@ -223,6 +225,7 @@ def _http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
     termination: Termination | None,
     grpc_web: bool,  # noqa: FBT001
     dynamic_dns: bool,  # noqa: FBT001
+    exponential_delays: bool,  # noqa: FBT001
 ) -> HttpChain:
     return HttpChain(
         route_table=table,
@@ -233,6 +236,7 @@ def _http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
         keep_timeout_header=False,
         grpc_web=grpc_web,
         dynamic_dns=dynamic_dns,
+        exponential_delays=exponential_delays,
         origin=origin,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, Literal
 
+from meshd.compiler.faults import EVERY_REQUEST
 from meshd.mesh.client import Client
 from meshd.mesh.gateways import MESH, GatewayName, gateway_name, gateways_of
 from meshd.names import Namespace
@@ -98,6 +99,11 @@ def route_matches(match: HTTPMatchRequest) -> Iterator[RouteMatch]:
 
 
 def is_catch_all(match: RouteMatch) -> bool:
+    return fits_all(match) and match.millionths == EVERY_REQUEST
+
+
+def fits_all(match: RouteMatch) -> bool:
+    """Every request fits, though not all may be taken."""
     return match.path in _CATCH_ALL and not match.headers and not match.query
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from meshd.compiler.chain_order import arrange
 from meshd.compiler.connection_groups import ConnectionGroups, Group
+from meshd.compiler.faults import delays_exponentially
 from meshd.compiler.offers import Served
 from meshd.compiler.places import Place
 from meshd.compiler.view import View
@@ -152,15 +153,17 @@ def _http_chain(view: View, place: Place, requests: Requests, network: str, tabl
     """Depends on few words about the table, not on the table: it must outlive changed routes."""
     names = " ".join(sorted(view.dynamic_clusters))
     dynamic_dns = requests.finds_unknown or view.memo.recall(_leads_to, table, names)
-    return view.memo.recall(_made_http_chain, place, table.name, network, requests.has_grpc_web, dynamic_dns)
+    delays = view.memo.recall(delays_exponentially, table)
+    return view.memo.recall(_made_http_chain, place, table.name, network, requests.has_grpc_web, dynamic_dns, delays)
 
 
-def _made_http_chain(
+def _made_http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
     place: Place,
     table: RouteTableName,
     network: str,
     grpc_web: bool,  # noqa: FBT001
     dynamic_dns: bool,  # noqa: FBT001
+    exponential_delays: bool,  # noqa: FBT001
 ) -> HttpChain:
     return HttpChain(
         route_table=table,
@@ -169,6 +172,7 @@ def _made_http_chain(
         absolute_urls=place.proxy,
         grpc_web=grpc_web,
         dynamic_dns=dynamic_dns,
+        exponential_delays=exponential_delays,
         origin=place.origin,
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from meshd.compiler.cors import cors
 from meshd.compiler.destinations import Destinations
-from meshd.compiler.faults import abort, delay
+from meshd.compiler.faults import EVERY_REQUEST, abort, delay, delayed_share
 from meshd.compiler.forwards import default_forward, forward
 from meshd.compiler.headers import request_edits, response_edits
 from meshd.compiler.host import Host
@@ -91,15 +91,29 @@ def _all(rules: Iterable[HTTPRoute], place: _Place) -> Iterator[Route]:
     for rule in rules:
         matches = [match for match in rule.match if place.admits(match)]
         if not rule.match and place.admits_everything():
-            yield _route(rule, None, RouteMatch(), place.action(rule))
+            yield from _routes(rule, None, RouteMatch(), place.action(rule))
         elif matches:
             action = place.action(rule)
-            yield from (_route(rule, match, each, action) for match in matches for each in route_matches(match))
+            for match in matches:
+                for each in route_matches(match):
+                    yield from _routes(rule, match, each, action)
 
 
 def _unavailable(why: Problem) -> Respond:
     """What Envoy answers for a cluster that is not there, but with the reason."""
     return Respond(status=503, headers=((REASON, why.message.replace("%", "%%")),))
+
+
+def _routes(
+    rule: HTTPRoute, match: HTTPMatchRequest | None, route_match: RouteMatch, action: Action
+) -> Iterator[Route]:
+    """One, unless a delay that only some requests meet must have a route of its own."""
+    route = _route(rule, match, route_match, action)
+    share = delayed_share(rule.fault)
+    if share < EVERY_REQUEST:
+        yield replace(route, match=replace(route_match, millionths=share))
+        route = replace(route, delay=None)
+    yield route
 
 
 def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, route_match: RouteMatch, action: Action) -> Route:

@@ -9,6 +9,8 @@ from typing import Final
 from meshd.compiler.secrets import (
     certificate_from_files,
     certificate_of_credential,
+    identity_certificate,
+    mesh_root,
     root_from_files,
     root_of_credential,
 )
@@ -83,7 +85,7 @@ def _alpn(asked: ServerTLSSettings, speaks: str) -> tuple[str, ...]:
 def _certificates(asked: ServerTLSSettings, settings: MeshSettings) -> Iterator[CertificateSecret]:
     at = asked.origin
     if asked.mode == "ISTIO_MUTUAL":
-        yield certificate_from_files(settings.identity.cert_chain, settings.identity.key, at)
+        yield identity_certificate(settings)
         return
     for name in _credentials(asked):
         yield certificate_of_credential(name, settings.secret_root, at)
@@ -96,7 +98,8 @@ def _certificates(asked: ServerTLSSettings, settings: MeshSettings) -> Iterator[
 def _root(asked: ServerTLSSettings, settings: MeshSettings) -> ValidationSecret | None:
     """Whom clients' certificates must come from (G-4.4 to G-4.9)."""
     if asked.mode == "ISTIO_MUTUAL":
-        return root_from_files(settings.identity.root_cert, asked.ca_crl, asked.origin)
+        crl = asked.ca_crl
+        return root_from_files(settings.identity.root_cert, crl, asked.origin) if crl else mesh_root(settings)
     if asked.ca_cert_credential_name:
         return root_of_credential(asked.ca_cert_credential_name, settings.secret_root, asked.origin)
     first = next(iter(_credentials(asked)), None)

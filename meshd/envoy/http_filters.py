@@ -18,7 +18,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from google.protobuf.message import Message
 
 from meshd.envoy.dns_cache import dns_cache_config
-from meshd.envoy.route_filters import CORS, FAULT, GRPC_FAULT
+from meshd.envoy.route_filters import CORS, EXPONENTIAL_DELAYS, FAULT, GRPC_FAULT
 from meshd.envoy.wire import packed
 from meshd.plan import HttpChain
 
@@ -29,6 +29,8 @@ _KEPT = "x-meshd-rq-timeout-ms"
 def http_filters(chain: HttpChain) -> list[HttpFilter]:
     """gRPC-Web first, so that an injected gRPC status is translated for the browser like any other."""
     filters = [_filter("envoy.filters.http.grpc_web", GrpcWeb())] if chain.grpc_web else []
+    if chain.exponential_delays:
+        filters += [_filter(name, HTTPFault(), disabled=True) for name in EXPONENTIAL_DELAYS]
     filters += [_filter(FAULT, HTTPFault()), _filter(GRPC_FAULT, HTTPFault()), _filter(CORS, Cors())]
     if _keeps_timeout_header(chain):
         filters.append(_filter("envoy.filters.http.header_mutation", _restored_timeout()))
@@ -59,8 +61,8 @@ def _restored_timeout() -> late.HeaderMutation:
     )
 
 
-def _filter(name: str, settings: Message) -> HttpFilter:
-    return HttpFilter(name=name, typed_config=packed(settings))
+def _filter(name: str, settings: Message, *, disabled: bool = False) -> HttpFilter:
+    return HttpFilter(name=name, typed_config=packed(settings), disabled=disabled)
 
 
 def _removed(header: str) -> HeaderMutation:

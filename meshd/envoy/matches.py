@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from envoy.config.route.v3 import route_components_pb2 as route
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from meshd.envoy.scalars import boolean
+from meshd.envoy.scalars import boolean, share
 from meshd.plan import HeaderMatch, QueryMatch, RouteMatch, TextMatch
+
+_ALL: Final = 1_000_000
 
 
 def regex(pattern: str) -> RegexMatcher:
@@ -50,13 +52,18 @@ def route_match(match: RouteMatch) -> route.RouteMatch:
     headers = [header_matcher(header) for header in match.headers]
     query = [query_matcher(parameter) for parameter in match.query]
     case_sensitive = boolean(False) if match.ignore_case else None
+    asked = {
+        "headers": headers,
+        "query_parameters": query,
+        "runtime_fraction": share(match.millionths) if match.millionths < _ALL else None,
+    }
     path = match.path.value
     match match.path.kind:
         case "exact":
-            return route.RouteMatch(path=path, case_sensitive=case_sensitive, headers=headers, query_parameters=query)
+            return route.RouteMatch(path=path, case_sensitive=case_sensitive, **asked)
         case "prefix":
-            return route.RouteMatch(prefix=path, case_sensitive=case_sensitive, headers=headers, query_parameters=query)
+            return route.RouteMatch(prefix=path, case_sensitive=case_sensitive, **asked)
         case "regex":  # its case is written in the pattern
-            return route.RouteMatch(safe_regex=regex(path), headers=headers, query_parameters=query)
+            return route.RouteMatch(safe_regex=regex(path), **asked)
         case _ as unknown:
             assert_never(unknown)

@@ -27,6 +27,9 @@ _MESSAGES: dict[TypeUrl, type[Message]] = {
 }
 
 
+_MAPS = frozenset({"typed_per_filter_config", "typed_extension_protocol_options", "filter_metadata"})
+
+
 class _Dumper(yaml.CSafeDumper):
     """Writes what protobuf hands out, ordered dictionaries among it, in the order it has."""
 
@@ -58,4 +61,15 @@ def _tree(rendered: Rendered, assignments: Sequence[EnvoyResource]) -> dict[str,
 def _shown(resource: EnvoyResource) -> dict[str, Any]:
     """What stands packed inside is unpacked too; this room has imported every type that it packs."""
     message = _MESSAGES[resource.type_url].FromString(resource.body)
-    return MessageToDict(message, preserving_proto_field_name=True)
+    shown: dict[str, Any] = _in_order(MessageToDict(message, preserving_proto_field_name=True))
+    return shown
+
+
+def _in_order(value: Any) -> Any:  # noqa: ANN401 (it is JSON)
+    """The entries of maps come in the order of a hash table, another in each process."""
+    if isinstance(value, list):
+        return [_in_order(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _in_order(each) for key, each in value.items()}
+    return {key: dict(sorted(each.items())) if key in _MAPS else each for key, each in inner.items()}

@@ -54,6 +54,7 @@ class HttpChain:
 
     `absolute_urls`: it is an explicit HTTP proxy. `keep_timeout_header`: the application may set its own
     timeout by `x-envoy-upstream-rq-timeout-ms` (spec 7.3). `dynamic_dns`: some route leads to such a cluster.
+    `exponential_delays`: some route has one.
     """
 
     route_table: RouteTableName
@@ -65,6 +66,7 @@ class HttpChain:
     keep_timeout_header: bool = True
     grpc_web: bool = False
     dynamic_dns: bool = False
+    exponential_delays: bool = False
     origin: Origin = NOWHERE
 
 

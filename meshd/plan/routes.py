@@ -35,12 +35,16 @@ class QueryMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteMatch:
-    """Everything given must hold. Pseudo-headers (`:method`, `:scheme`, `:authority`) are headers here."""
+    """Everything given must hold. Pseudo-headers (`:method`, `:scheme`, `:authority`) are headers here.
+
+    `millionths`: of the requests that fit, by chance, so many are taken.
+    """
 
     path: TextMatch = TextMatch(kind="prefix", value="/")
     ignore_case: bool = False
     headers: tuple[HeaderMatch, ...] = ()
     query: tuple[QueryMatch, ...] = ()
+    millionths: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +167,13 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExponentialDelay:
+    """Of every request; drawn anew for each, from an exponential distribution."""
+
+    mean: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Abort:
     """Exactly one of the two. `grpc_status` is the number."""
 
@@ -191,7 +202,7 @@ class Route:
     name: str
     match: RouteMatch
     action: Action
-    delay: Delay | None = None
+    delay: Delay | ExponentialDelay | None = None
     abort: Abort | None = None
     cors: Cors | None = None
     request_headers: HeaderEdits = field(default_factory=HeaderEdits)
