@@ -11,6 +11,7 @@ from meshd.mesh.checks.egress_loops import egress_loops
 from meshd.mesh.checks.egress_proxies import egress_proxies
 from meshd.mesh.checks.gateways import bound_virtual_services, conflicting_servers, idle_gateways
 from meshd.mesh.checks.hosts import ambiguous_hosts
+from meshd.mesh.checks.http2_errors import http2_errors
 from meshd.mesh.checks.namesakes import namesakes
 from meshd.mesh.checks.networks import unreachable_networks
 from meshd.mesh.checks.rules import duplicate_subsets, unused_rules
@@ -39,5 +40,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     unused_rules,
     idle_selectors,
     idle_tunnels,
+    http2_errors,
     doubtful_tls,
 )
