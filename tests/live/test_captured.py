@@ -1,0 +1,406 @@
+"""What applications open on a host that captures: each connection ends where its address and its first bytes say."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from meshd.compiler import Reach, compile_plan
+from meshd.envoy import assignments, render
+from meshd.envoy.bootstrap import BootstrapSettings
+from meshd.envoy.fallback import fallback
+from meshd.memo import Memo
+from meshd.mesh.load import load
+from meshd.names import BlobId, HostName
+from meshd.problems import errors
+from tests.envoy.process import running
+from tests.live.certificates import authority, server_context
+from tests.live.namespace import Namespace, namespace
+
+pytestmark = pytest.mark.envoy
+
+APP, OTHER_APP, APP_SIX = "10.9.0.2", "10.9.0.3", "fd09::2"
+A, B, C = "10.9.1.1", "10.9.1.2", "10.9.1.3"
+CAPTURE = f"""
+table inet meshd {{
+  chain outbound {{
+    type nat hook output priority -100;
+    ip saddr {{ {APP}, {OTHER_APP} }} tcp dport != 15001 redirect to :15001
+    ip6 saddr {APP_SIX} tcp dport != 15001 redirect to :15001
+  }}
+}}
+"""
+MESH = f"""
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: vm-1}}
+spec: {{address: {APP}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: six, annotations: {{meshd.io/host: vm-1}}}}
+spec: {{address: "{APP_SIX}"}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: a}}
+spec:
+  hosts: [a.example]
+  addresses: [10.96.0.1, "fd96::1"]
+  resolution: STATIC
+  ports:
+  - {{number: 7000, name: tcp, protocol: TCP}}
+  - {{number: 3306, name: mysql, protocol: MYSQL}}
+  endpoints: [{{address: {A}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: b}}
+spec:
+  hosts: [b.example]
+  addresses: [10.96.0.2]
+  resolution: STATIC
+  ports: [{{number: 7000, name: tcp, protocol: TCP}}]
+  endpoints: [{{address: {B}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: wide}}
+spec:
+  hosts: [wide.example]
+  addresses: [10.97.0.0/16]
+  resolution: STATIC
+  ports: [{{number: 7001, name: tcp, protocol: TCP, targetPort: 7000}}]
+  endpoints: [{{address: {C}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: wide}}
+spec:
+  hosts: [wide.example]
+  tcp:
+  - match: [{{destinationSubnets: [10.97.0.0/17]}}]
+    route: [{{destination: {{host: b.example}}}}]
+  - match: [{{destinationSubnets: [10.97.1.0/24]}}]
+    route: [{{destination: {{host: a.example, port: {{number: 7000}}}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: sources}}
+spec:
+  hosts: [sources.example]
+  addresses: [10.96.0.3]
+  resolution: STATIC
+  ports: [{{number: 7002, name: tcp, protocol: TCP, targetPort: 7000}}]
+  endpoints: [{{address: {C}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: sources}}
+spec:
+  hosts: [sources.example]
+  tcp:
+  - match: [{{sourceSubnet: {OTHER_APP}}}]
+    route: [{{destination: {{host: b.example}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: dialled}}
+spec:
+  hosts: [dialled.example]
+  addresses: [10.98.0.0/16]
+  resolution: NONE
+  ports: [{{number: 7003, name: tcp, protocol: TCP}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shared}}
+spec:
+  hosts: [shared.example]
+  resolution: STATIC
+  ports: [{{number: 9000, name: http, protocol: HTTP}}]
+  endpoints: [{{address: {A}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: secure}}
+spec:
+  hosts: [secure.example]
+  resolution: STATIC
+  ports: [{{number: 9000, name: tls, protocol: TLS, targetPort: 8443}}]
+  endpoints: [{{address: {B}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: secure}}
+spec:
+  hosts: [secure.example, "*.secure.example"]
+  tls:
+  - match: [{{sniHosts: [www.secure.example]}}]
+    route: [{{destination: {{host: other.example}}}}]
+  - match: [{{sniHosts: [secure.example]}}]
+    route: [{{destination: {{host: secure.example}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: other}}
+spec:
+  hosts: [other.example]
+  resolution: STATIC
+  ports: [{{number: 9001, name: tls, protocol: TLS, targetPort: 8443}}]
+  endpoints: [{{address: {C}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: raw}}
+spec:
+  hosts: [raw.example]
+  resolution: STATIC
+  ports: [{{number: 9000, name: tcp, protocol: TCP, targetPort: 7000}}]
+  endpoints: [{{address: {C}}}]
+---
+apiVersion: meshd.io/v1
+kind: MeshConfig
+metadata: {{name: mesh}}
+spec:
+  outboundTrafficPolicy: {{mode: POLICY}}
+"""
+SERVERS = (
+    *((address, 7000) for address in (A, B, C)),
+    ("10.98.3.4", 7003),
+    ("10.99.0.1", 7004),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    room: Namespace
+
+    def connect(self, address: str, port: int, app: str = APP) -> socket.socket:
+        return self.room.within(socket.create_connection, (address, port), 10, (app, 0))
+
+    def told(self, address: str, port: int, app: str = APP) -> str:
+        """Who answers a few bytes that are no request; nobody when the connection is closed."""
+        with self.connect(address, port, app) as connection, suppress(ConnectionResetError):
+            connection.sendall(b"hello\n")
+            return connection.recv(100).decode()
+        return ""
+
+    def told_by_tls(self, address: str, port: int, name: str) -> str:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with context.wrap_socket(self.connect(address, port), server_hostname=name) as connection:
+                return connection.recv(100).decode()
+        except OSError:
+            return ""
+
+    def get(self, address: str, port: int, host: str) -> tuple[int, str]:
+        """The status and who answered, or why nobody did."""
+        client = http.client.HTTPConnection(address, port)
+        client.sock = self.connect(address, port)
+        try:
+            client.request("GET", "/", headers={"Host": host})
+            answer = client.getresponse()
+            return answer.status, answer.read().decode() or answer.headers.get("x-meshd-reason", "")
+        finally:
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def strict(envoy_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with _machine(envoy_binary, tmp_path_factory, "REGISTRY_ONLY") as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def open_minded(envoy_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with _machine(envoy_binary, tmp_path_factory, "ALLOW_ANY") as machine:
+        yield machine
+
+
+@contextmanager
+def _machine(binary: Path, factory: pytest.TempPathFactory, policy: str) -> Iterator[Machine]:
+    """Whole networks are local here, so that any address in them can be dialled."""
+    addresses = [f"{each}/32" for each in (APP, OTHER_APP, A, B, C)]
+    networks = ("10.96.0.1/16", "10.97.0.1/16", "10.98.0.1/16", "10.99.0.1/16")
+    pair = authority(factory.mktemp("certificates")).signed("any", "DNS:any.example")
+    with namespace(*addresses, *networks, f"{APP_SIX}/128", "fd96::1/128") as room, ExitStack() as stack:
+        room.run("nft", "-f", "-", given=CAPTURE)
+        for address, port in SERVERS:
+            stack.enter_context(_serving(room, address, port, _answer(address)))
+        for address, port in ((A, 9000), ("10.99.0.1", 9000)):
+            stack.enter_context(_serving(room, address, port, _http(address)))
+        for address in (B, C):
+            stack.enter_context(_serving(room, address, 8443, _tls(address, server_context(pair))))
+        stack.enter_context(_serving(room, A, 3306, _greet))
+        stack.enter_context(_envoy(binary, room, policy))
+        yield Machine(room=room)
+
+
+@contextmanager
+def _envoy(binary: Path, room: Namespace, policy: str) -> Iterator[None]:
+    directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
+    within = directory / "envoy"
+    within.write_text(f'#!/bin/sh\nexec {" ".join(room.command(binary))} "$@"\n')
+    within.chmod(0o755)
+    settings = BootstrapSettings(
+        proxy="sidecar",
+        host=HostName("vm-1"),
+        xds_socket=str(directory / "xds.sock"),
+        admin_socket=str(directory / "admin.sock"),
+    )
+    try:
+        with running(within, _configuration(policy, settings), settings):
+            yield
+    finally:
+        shutil.rmtree(directory)
+
+
+def _configuration(policy: str, settings: BootstrapSettings) -> bytes:
+    memo = Memo()
+    loaded = load({"mesh.yaml": BlobId("mesh")}, lambda _: MESH.replace("POLICY", policy).encode(), memo)
+    assert loaded.mesh, [str(problem) for problem in loaded.problems]
+    compiled = compile_plan(loaded.mesh, HostName("vm-1"), Reach(capture="nftables", http_proxy_port=0), memo)
+    assert not errors(compiled.problems), compiled.problems
+    (plan,) = compiled.plans
+    return fallback(render(plan, memo), assignments(plan, {}, memo), settings)
+
+
+# --- who answers ----------------------------------------------------------------------------------------------
+
+Talk = Callable[[socket.socket], None]
+
+
+def _answer(name: str) -> Talk:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(name.encode())
+
+    return talk
+
+
+def _http(name: str) -> Talk:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        connection.sendall(f"HTTP/1.1 200 OK\r\ncontent-length: {len(name)}\r\n\r\n{name}".encode())
+
+    return talk
+
+
+def _tls(name: str, context: ssl.SSLContext) -> Talk:
+    def talk(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.sendall(name.encode())
+
+    return talk
+
+
+def _greet(connection: socket.socket) -> None:
+    connection.sendall(b"5.7.0-shop\n")
+
+
+@contextmanager
+def _serving(room: Namespace, address: str, port: int, talk: Talk) -> Iterator[None]:
+    server = room.within(socket.create_server, (address, port))
+    thread = threading.Thread(target=_accept, args=(server, talk))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()
+
+
+def _accept(server: socket.socket, talk: Talk) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            threading.Thread(target=_served, args=(connection, talk), daemon=True).start()
+
+
+def _served(connection: socket.socket, talk: Talk) -> None:
+    with suppress(OSError), connection:
+        connection.settimeout(10)
+        talk(connection)
+
+
+# --- by address -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("S-2")
+def test_an_address_of_its_own_leads_to_the_service(strict):
+    assert strict.told("10.96.0.1", 7000) == A
+    assert strict.told("10.96.0.2", 7000) == B
+
+
+@pytest.mark.spec("S-2")
+def test_so_does_one_of_the_other_family(strict):
+    assert strict.told("fd96::1", 7000, APP_SIX) == A
+
+
+def test_a_server_that_speaks_first_is_heard_at_an_address_of_its_own(strict):
+    with strict.connect("10.96.0.1", 3306) as connection:
+        assert connection.recv(100) == b"5.7.0-shop\n"
+
+
+@pytest.mark.spec("V-110", "V-114")
+def test_rules_hold_in_the_order_in_which_they_are_written(strict):
+    """Envoy alone would prefer the narrower network of the second."""
+    assert strict.told("10.97.1.9", 7001) == B
+    assert strict.told("10.97.9.9", 7001) == B
+    assert strict.told("10.97.200.9", 7001) == C
+
+
+@pytest.mark.spec("V-112")
+def test_a_rule_may_look_at_who_connects(strict):
+    assert strict.told("10.96.0.3", 7002, OTHER_APP) == B
+    assert strict.told("10.96.0.3", 7002, APP) == C
+
+
+@pytest.mark.spec("S-8")
+def test_a_service_without_endpoints_is_called_where_it_was_dialled(strict):
+    assert strict.told("10.98.3.4", 7003) == "10.98.3.4"
+
+
+# --- by the first bytes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("V-101", "V-104")
+def test_http_tls_and_other_bytes_share_a_port(strict):
+    assert strict.get("10.99.0.9", 9000, "shared.example") == (200, A)
+    assert strict.told_by_tls("10.99.0.9", 9000, "secure.example") == B
+    assert strict.told_by_tls("10.99.0.9", 9000, "www.secure.example") == C
+    assert strict.told("10.99.0.9", 9000) == C
+
+
+# --- what is unknown ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("SC-14")
+def test_what_is_unknown_is_refused(strict):
+    assert strict.told("10.99.0.1", 7004) == ""
+    assert strict.get("10.99.0.1", 9000, "unknown.example") == (502, "host is not in the registry")
+    assert strict.told("10.97.1.9", 7009) == ""
+
+
+@pytest.mark.spec("SC-14")
+def test_or_passed_on_to_where_it_was_going(open_minded):
+    assert open_minded.told("10.99.0.1", 7004) == "10.99.0.1"
+    assert open_minded.get("10.99.0.1", 9000, "unknown.example") == (200, "10.99.0.1")
+
+
+@pytest.mark.parametrize("policy", ["strict", "open_minded"])
+def test_the_port_of_the_capture_itself_leads_nowhere(policy, request):
+    assert request.getfixturevalue(policy).told("10.99.0.1", 15001) == ""
