@@ -11,7 +11,6 @@ from meshd.compiler.localities import Place
 from meshd.compiler.mesh_tls import speaks_mesh_tls
 from meshd.compiler.networks import Gateway, reachable
 from meshd.compiler.tls import Origination
-from meshd.fields import is_ip
 from meshd.names import DnsName, Locality
 from meshd.plan import Address, DnsAddress, Endpoint, IpAddress, UnixAddress
 from meshd.registry.service import Instance
@@ -37,9 +36,10 @@ def in_order(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
 def address(text: str, *, first_only: bool) -> Address:
     if text.startswith(_UNIX):
         return UnixAddress(path=text.removeprefix(_UNIX))
-    if is_ip(text):
+    try:
         return IpAddress(ip=str(ipaddress.ip_address(text)))
-    return DnsAddress(name=DnsName(text.lower().removesuffix(".")), first_only=first_only)
+    except ValueError:
+        return DnsAddress(name=DnsName(text.lower().removesuffix(".")), first_only=first_only)
 
 
 def _has(instance: Instance, labels: Mapping[str, str]) -> bool:
