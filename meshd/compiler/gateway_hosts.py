@@ -56,7 +56,7 @@ def gateway_table(
     hosts = [entry.virtual_host for entry in entries] or [traffic.memo.recall(_nobody, name)]
     return GatewayTable(
         routes=traffic.memo.recall(_table, name, *hosts),
-        dynamic_dns=traffic.leads_to(found, lambda service: service.resolution == "DYNAMIC_DNS"),
+        dynamic_dns=traffic.leads_to_names(found),
         problems=tuple(problem for entry in entries for problem in entry.problems),
     )
 
@@ -75,7 +75,9 @@ def _collect(traffic: Traffic, each: GatewayServer, scheme: Scheme, wanted: dict
 
 def _entry(traffic: Traffic, host: ServiceHost, wanted: _Wanted, scheme: Scheme, seen: list[Routes]) -> _Entry | None:
     """None for a host of which no rule applies here: a wider one may still have an answer."""
-    bound = sorted(wanted.bound.values(), key=lambda each: order_at(each, traffic.namespace))
+    bound = list(wanted.bound.values())
+    if len(bound) > 1:
+        bound.sort(key=lambda each: order_at(each, traffic.namespace))
     found = [_routes(traffic, each, wanted.via[id(each)], scheme) for each in bound]
     found = [each for each in found if each.routes]
     seen.extend(found)

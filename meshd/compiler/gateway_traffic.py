@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from meshd.compiler.destinations import destination_hosts
 from meshd.compiler.gateway_chains import Connections, connections, passed_on
@@ -28,12 +28,14 @@ ByHost = Mapping[ServiceHost, tuple[VirtualService, ...]]
 class Traffic:
     """Asks for each thing once per pass; what it finds is the same object as in the last pass while its parts are."""
 
-    __slots__ = ("_bindings", "_by_gateway", "_mesh", "_used", "host", "memo", "view")
+    __slots__ = ("_bindings", "_by_gateway", "_destinations", "_looked_up", "_mesh", "_used", "host", "memo", "view")
 
     def __init__(self, mesh: Mesh, host: Host, memo: Memo) -> None:
         self._mesh = mesh
         self._by_gateway = memo.recall(_by_gateway, mesh.virtual_services)
         self._bindings: dict[GatewayName, Bindings] = {}
+        self._destinations: dict[int, list[Upstream]] = {}
+        self._looked_up: set[ClusterName] = set()
         self._used: set[ClusterName] = set()
         self.host = host
         self.memo = memo
@@ -88,17 +90,27 @@ class Traffic:
         self._used.update(to.cluster for chain in found.chains for to in chain.destinations)
         return found
 
-    def leads_to(self, found: Iterable[Routes], fits: Callable[[Service], bool]) -> bool:
-        """Whether some of these routes lead to a service that fits."""
-        fitting = {cluster.name for each in self.view.upstreams if fits(each.service) for cluster in each.clusters}
-        return bool(fitting) and any(not fitting.isdisjoint(self.memo.recall(_clusters, each)) for each in found)
+    def leads_to_names(self, found: Iterable[Routes]) -> bool:
+        """Whether some of these routes lead to a cluster that looks up what each request asks for."""
+        return bool(self._looked_up) and any(
+            not self._looked_up.isdisjoint(self.memo.recall(_clusters, each)) for each in found
+        )
 
     def _upstreams(self, virtual_service: VirtualService) -> list[Upstream]:
+        found = self._destinations.get(id(virtual_service))
+        if found is None:
+            found = list(map(self.view.upstream, self._services(virtual_service)))
+            self._destinations[id(virtual_service)] = found
+            dynamic = (each for each in found if each.service.resolution == "DYNAMIC_DNS")
+            self._looked_up.update(cluster.name for each in dynamic for cluster in each.clusters)
+        return found
+
+    def _services(self, virtual_service: VirtualService) -> Iterator[Service]:
         """4.4: a service of the VirtualService's own namespace comes before others of the same host."""
         hosts = self.memo.recall(destination_hosts, virtual_service, self.host.settings.domain_suffix)
         home = Namespace(virtual_service.metadata.namespace)
         services = (service_for(self._mesh.services.get(host, ()), self.host.client, home) for host in hosts)
-        return [self.view.upstream(service) for service in services if service]
+        return (service for service in services if service)
 
 
 def _by_gateway(virtual_services: ByHost) -> dict[GatewayName, tuple[VirtualService, ...]]:
