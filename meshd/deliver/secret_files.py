@@ -35,9 +35,7 @@ class Fault:
 
 def present(secrets: Iterable[Secret]) -> frozenset[str]:
     """The optional files that are there. One that a link leads out of its store is not."""
-    return frozenset(
-        file for secret in secrets for file in optional_files(secret) if _resolved(file, secret.below) is not None
-    )
+    return frozenset(file for secret in secrets for file in optional_files(secret) if _is_there(file, secret.below))
 
 
 def problems(secret: Secret, found: frozenset[str]) -> Problems:
@@ -81,6 +79,8 @@ def _fault(what: str, file: str, secret: Secret, marks: tuple[bytes, ...]) -> It
             yield Fault(f"{what} {file} is not PEM", f"it needs a line `{marks[0].decode()}`")
     except OSError as error:
         yield Fault(f"{what} {file}: {error.strerror}")
+    except ValueError:
+        yield Fault(f"{what} {file!r} is not the name of a file")
 
 
 def _absent(what: str, file: str, below: str) -> Fault:
@@ -88,6 +88,13 @@ def _absent(what: str, file: str, below: str) -> Fault:
         where = f"out of {below}" if below else "to nowhere"
         return Fault(f"{what} {file} is a link that leads {where}", "put the file itself there")
     return Fault(f"{what} {file} does not exist")
+
+
+def _is_there(file: str, below: str) -> bool:
+    try:
+        return _resolved(file, below) is not None
+    except (OSError, ValueError):
+        return False
 
 
 def _resolved(file: str, below: str) -> Path | None:

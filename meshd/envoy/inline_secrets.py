@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from meshd.envoy.config_sources import ads
 from meshd.envoy.resource import CLUSTER, EnvoyResource, Rendered
 from meshd.envoy.wire import resource, serialised
-from meshd.memo import Memo
+from meshd.memo import Memo, together
 from meshd.plan import WATCHED_SECRETS
 
 Secrets = Mapping[str, Secret]
@@ -51,11 +51,11 @@ def watchable(rendered: Rendered, memo: Memo) -> Rendered:
     """Of more secrets than Envoy can watch, the last go inside the clusters and listeners that take them."""
     if len(rendered.secrets) <= WATCHED_SECRETS:
         return rendered
-    past = sorted(rendered.secrets, key=_rank)[WATCHED_SECRETS:]
-    clusters = tuple(memo.recall(_without_sds_of, each, *_taken_by(each, past)) for each in rendered.clusters)
-    listeners = tuple(memo.recall(_without_sds_of, each, *_taken_by(each, past)) for each in rendered.listeners)
+    past = memo.recall(together, *sorted(rendered.secrets, key=_rank)[WATCHED_SECRETS:])
+    clusters = tuple(memo.recall(_with_files_inside, each, past) for each in rendered.clusters)
+    listeners = tuple(memo.recall(_with_files_inside, each, past) for each in rendered.listeners)
     # One stays that stands beside a watched one in the same context.
-    still_taken = {secret.name for user in (*clusters, *listeners) for secret in _taken_by(user, past)}
+    still_taken = {one.name for each in (*clusters, *listeners) for one in memo.recall(_taken_by, each, past)}
     watched = tuple(each for each in rendered.secrets if each not in past or each.name in still_taken)
     return replace(rendered, clusters=clusters, listeners=listeners, secrets=watched)
 
@@ -65,17 +65,18 @@ def _rank(secret: EnvoyResource) -> tuple[bool, str]:
     return ":" in secret.name, secret.name
 
 
-def _taken_by(user: EnvoyResource, secrets: Iterable[EnvoyResource]) -> tuple[EnvoyResource, ...]:
+def _taken_by(user: EnvoyResource, secrets: tuple[EnvoyResource, ...]) -> tuple[EnvoyResource, ...]:
     if not takes_secrets(user.body):
         return ()
     return tuple(each for each in secrets if each.name.encode() in user.body)
 
 
-def _without_sds_of(user: EnvoyResource, *secrets: EnvoyResource) -> EnvoyResource:
-    if not secrets:
+def _with_files_inside(user: EnvoyResource, secrets: tuple[EnvoyResource, ...]) -> EnvoyResource:
+    taken = _taken_by(user, secrets)
+    if not taken:
         return user
     put_inside = cluster_with_secrets if user.type_url == CLUSTER else listener_with_secrets
-    return resource(user.type_url, user.name, put_inside(user.body, by_name(secrets)), user.origin, user.parts)
+    return resource(user.type_url, user.name, put_inside(user.body, by_name(taken)), user.origin, user.parts)
 
 
 def _with_secrets(body: bytes, empty: Message, secrets: Secrets) -> bytes:

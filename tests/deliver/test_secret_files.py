@@ -63,6 +63,15 @@ def test_what_is_no_certificate_or_no_file_is_named(tmp_path: Path):
     ]
 
 
+def test_what_cannot_be_a_name_is_no_reason_to_fail(tmp_path: Path):
+    long = tmp_path / ("x" * 300)
+
+    assert faults(a_certificate(long))[0] == f"certificate {long}/tls.crt: File name too long"
+    assert faults(a_certificate(tmp_path / "a\0b"))[0].endswith("is not the name of a file")
+    assert faults(a_root(long))[0] == f"CA {long}/web/ca.crt: File name too long"
+    assert faults(a_root(tmp_path / "a\0b"))[0].endswith("is not the name of a file")
+
+
 def test_a_pipe_is_not_opened(tmp_path: Path):
     made(tmp_path, "shop")
     (tmp_path / "tls.crt").unlink()

@@ -89,7 +89,7 @@ def serve(envoy_binary: Path, settings: BootstrapSettings, world: World, backend
             port = free_port()
             places = {"reviews": backend, **(clusters or {})}
             everything = replace(a_virtual_host("all"), domains=("*",))
-            over_tls = replace(a_virtual_host("tls"), domains=("secure.shop",), requires_tls=True)
+            over_tls = replace(a_virtual_host("tls"), domains=("secure.shop",), routes=(), requires_tls=True)
             described = {"name": ListenerName("tls"), "bind": SocketBind(ip="127.0.0.1", port=port), "side": "gateway"}
             plan = a_plan(
                 clusters=tuple(a_cluster(name) for name in places),
