@@ -11,6 +11,7 @@ from typing import Final
 from meshd.compiler.host import Host
 from meshd.compiler.inbound_chains import (
     PASSTHROUGH,
+    SOURCES,
     chains,
     cluster,
     endpoints,
@@ -156,6 +157,7 @@ def _passthrough(host: Host) -> Cluster:
         port=0,
         discovery=OriginalDestination(),
         connect_timeout=host.settings.connect_timeout,
+        sources=SOURCES,
         origin=host.settings.origin,
     )
 

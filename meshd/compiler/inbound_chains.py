@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Final
 
 from meshd.compiler.connection_pools import (
@@ -26,6 +27,7 @@ from meshd.plan import (
     FilterChain,
     Forward,
     HttpChain,
+    IpAddress,
     OriginalDestination,
     RetryPolicy,
     Route,
@@ -90,6 +92,11 @@ def _chain(port: InboundPort, match: ChainMatch, tls: DownstreamTls | None) -> F
     )
 
 
+SOURCES: Final = ("127.0.0.6", "::1")
+"""From here captured connections go on, so that the capture knows them and lets them pass: as in Istio, where it has
+no address of the kind for IPv6 (`::6` would have to be added to the host first)."""
+
+
 def cluster(port: InboundPort, settings: MeshSettings) -> Cluster:
     pool = port.policy.connection_pool
     return Cluster(
@@ -102,8 +109,16 @@ def cluster(port: InboundPort, settings: MeshSettings) -> Cluster:
         retry_budget=retry_budget(port.policy.retry_budget),
         tcp_keepalive=tcp_keepalive(pool),
         http=upstream_http(pool, port.port),
+        sources=SOURCES if _might_be_captured(port) else (),
         origin=port.origin,
     )
+
+
+def _might_be_captured(port: InboundPort) -> bool:
+    """It goes to an address at which others are captured: not to loopback, nor to a socket."""
+    if port.bind or port.to is None:
+        return port.bind is None
+    return isinstance(port.to.address, IpAddress) and not ip_address(port.to.address.ip).is_loopback
 
 
 def endpoints(port: InboundPort) -> ClusterEndpoints | None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2 as envoy_cluster
+from envoy.config.core.v3.address_pb2 import BindConfig, ExtraSourceAddress, SocketAddress
 from envoy.config.core.v3.address_pb2 import TcpKeepalive as EnvoyTcpKeepalive
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as dynamic_forward_proxy
 from google.protobuf.wrappers_pb2 import UInt32Value
@@ -70,6 +71,7 @@ def _base(plan: Cluster) -> envoy_cluster.Cluster:
         typed_extension_protocol_options=_protocol_options(plan),
         outlier_detection=plan.outlier_detection and outlier_detection(plan.outlier_detection),
         upstream_connection_options=plan.tcp_keepalive and _keepalive(plan.tcp_keepalive),
+        upstream_bind_config=_sources(plan.sources),
         **transport_sockets(plan),
         **_discovery(plan),
     )
@@ -114,6 +116,16 @@ def _protocol_options(plan: Cluster) -> dict[str, Any]:
     if plan.http is None:
         return {}
     return {EXTENSION: packed(http_options(plan.http, plan.tls, plan.outlier_detection))}
+
+
+def _sources(addresses: tuple[str, ...]) -> BindConfig | None:
+    """Envoy takes the one whose family is that of where the connection goes."""
+    if not addresses:
+        return None
+    first, *others = [SocketAddress(address=each, port_value=0) for each in addresses]
+    return BindConfig(
+        source_address=first, extra_source_addresses=[ExtraSourceAddress(address=each) for each in others]
+    )
 
 
 def _keepalive(keepalive: TcpKeepalive) -> envoy_cluster.UpstreamConnectionOptions:

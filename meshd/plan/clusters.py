@@ -132,7 +132,8 @@ class Cluster:
     """One service port, or one subset of it; or a way in, or a way past the registry. `http` None: it is not HTTP.
 
     `tls` is for all endpoints; `mesh_tls` for those that speak it, the others are called in plain text (spec 6.4).
-    With `OriginalDestination` and `DynamicDns` the load balancer has no meaning.
+    With `OriginalDestination` and `DynamicDns` the load balancer has no meaning. `sources`: addresses of this host, one
+    of each family, from which its connections come, so that whoever captures connections can tell them from others.
     """
 
     name: ClusterName
@@ -153,4 +154,5 @@ class Cluster:
     tls: UpstreamTls | None = None
     mesh_tls: UpstreamTls | None = None
     proxy_protocol: Literal["V1", "V2"] | None = None
+    sources: tuple[str, ...] = ()
     origin: Origin = NOWHERE

@@ -203,6 +203,13 @@ def test_the_listener_traps_connections_to_itself_and_passes_on_what_is_nobodys(
     assert cluster(plan, "InboundPassthroughCluster").discovery == OriginalDestination()
 
 
+def test_what_is_passed_on_comes_from_where_the_capture_knows_it():
+    plan = captured(a_local())
+
+    for name in ("inbound|9080||", "InboundPassthroughCluster"):
+        assert cluster(plan, name).sources == ("127.0.0.6", "::1")
+
+
 def test_the_port_of_the_capture_is_the_meshs_to_choose():
     assert virtual(captured(a_mesh_config(proxy_inbound_port=16006))).bind.port == 16006
 

@@ -173,6 +173,26 @@ def test_or_to_its_default_endpoint():
     assert endpoints(plan, "inbound|9080||") == an_address("127.0.0.1", 8080)
 
 
+@pytest.mark.parametrize(
+    ("default", "sources"),
+    [
+        (None, ("127.0.0.6", "::1")),
+        ("0.0.0.0:8080", ("127.0.0.6", "::1")),
+        ("127.0.0.1:8080", ()),
+        ("[::1]:8080", ()),
+        ("unix:///run/app.sock", ()),
+    ],
+)
+def test_only_what_goes_to_an_address_that_is_captured_must_be_told_from_others(default, sources):
+    plan = planned(an_entry(default_endpoint=default), reach=CAPTURE)
+
+    assert cluster(plan, "inbound|9080||").sources == sources
+
+
+def test_a_bound_listener_calls_as_anybody_does():
+    assert cluster(planned(an_entry()), "inbound|9080||").sources == ()
+
+
 @pytest.mark.spec("SC-6")
 def test_an_entry_that_wants_no_capture_is_bound_though_the_host_captures():
     plan = planned(an_entry(capture_mode="NONE"), reach=CAPTURE)

@@ -32,15 +32,22 @@ from tests.live.namespace import Namespace, namespace
 pytestmark = pytest.mark.envoy
 
 HOST, CLIENT = "10.9.0.1", "10.9.0.2"
+HOST6, CLIENT6 = "fd00:9::1", "fd00:9::2"
 HTTP, GREETING, ECHO, OWN_TLS, NOBODYS = 9080, 3306, 7000, 8443, 9999
 MESH_ALPN = ["istio"]
 
-# Only what comes from elsewhere is captured; so the proxy's own connections are not.
+# Whoever connects to the host is captured, the host itself and its proxy included, but for what the proxy passes on.
 CAPTURE = f"""
 table ip meshd {{
   chain inbound {{
     type nat hook output priority -100;
-    ip saddr {CLIENT} ip daddr {HOST} tcp dport != 15006 redirect to :15006
+    ip saddr != 127.0.0.6 ip daddr {HOST} tcp dport != 15006 redirect to :15006
+  }}
+}}
+table ip6 meshd {{
+  chain inbound {{
+    type nat hook output priority -100;
+    ip6 saddr != ::1 ip6 daddr {HOST6} tcp dport != 15006 redirect to :15006
   }}
 }}
 """
@@ -55,6 +62,11 @@ apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {{name: vm-1}}
 spec: {{address: {HOST}, labels: {{app: shop}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: vm-1-six, annotations: {{meshd.io/host: vm-1}}}}
+spec: {{address: "{HOST6}", labels: {{app: shop}}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -81,8 +93,9 @@ class Machine:
     peer: Pair
     foreigner: Pair
 
-    def connect(self, port: int) -> socket.socket:
-        return self.room.within(socket.create_connection, (HOST, port), 10, (CLIENT, 0))
+    def connect(self, port: int, host: str = HOST) -> socket.socket:
+        client = CLIENT6 if ":" in host else CLIENT
+        return self.room.within(socket.create_connection, (host, port), 10, (client, 0))
 
     def tls(self, port: int, pair: Pair | None, alpn: list[str]) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=self.ca.file)
@@ -111,11 +124,12 @@ def machine(envoy_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     own = ca.signed("shop", "URI:spiffe://cluster.local/ns/default/sa/shop")
     peer = ca.signed("web", "URI:spiffe://cluster.local/ns/default/sa/web")
     foreigner = ca.signed("foreigner", "URI:spiffe://cluster.local.evil/ns/default/sa/web")
-    with namespace(f"{HOST}/32", f"{CLIENT}/32") as room, ExitStack() as stack:
+    with namespace(f"{HOST}/32", f"{CLIENT}/32", f"{HOST6}/128", f"{CLIENT6}/128") as room, ExitStack() as stack:
         room.run("nft", "-f", "-", given=CAPTURE)
         stack.enter_context(_application(room))
         stack.enter_context(_serving(room, GREETING, _greet))
         stack.enter_context(_serving(room, ECHO, _echo))
+        stack.enter_context(_serving(room, ECHO, _echo, address=HOST6))
         stack.enter_context(_serving(room, NOBODYS, _echo))
         stack.enter_context(_serving(room, OWN_TLS, _echo, server_context(own)))
         stack.enter_context(_envoy(envoy_binary, room, {"chain": own.chain, "key": own.key, "ca": ca.file}))
@@ -180,8 +194,11 @@ def _application(room: Namespace) -> Iterator[None]:
 
 
 @contextmanager
-def _serving(room: Namespace, port: int, talk, tls: ssl.SSLContext | None = None) -> Iterator[None]:
-    server = room.within(socket.create_server, (HOST, port))
+def _serving(
+    room: Namespace, port: int, talk, tls: ssl.SSLContext | None = None, *, address: str = HOST
+) -> Iterator[None]:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    server = room.within(socket.create_server, (address, port), family=family)
     thread = threading.Thread(target=_accept, args=(server, talk, tls))
     thread.start()
     try:
@@ -269,6 +286,16 @@ def test_bytes_of_a_member_arrive_without_its_tls(machine):
 
 def test_bytes_in_plain_text_arrive_too(machine):
     assert exchanged(machine.connect(ECHO), b"hello") == b"echo hello"
+
+
+def test_each_family_of_addresses_arrives(machine):
+    assert exchanged(machine.connect(ECHO, HOST6), b"hello") == b"echo hello"
+
+
+def test_the_application_may_call_itself_by_the_address_of_the_host(machine):
+    connection = machine.room.within(socket.create_connection, (HOST, ECHO), 10, (HOST, 0))
+
+    assert exchanged(connection, b"hello") == b"echo hello"
 
 
 def test_tls_of_the_application_itself_is_passed_on_as_it_comes(machine):
