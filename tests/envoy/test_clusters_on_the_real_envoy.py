@@ -16,15 +16,29 @@ from meshd.envoy import assignments, render
 from meshd.envoy.bootstrap import BootstrapSettings
 from meshd.envoy.fallback import fallback
 from meshd.memo import Memo
-from meshd.names import LOCAL_CLUSTER, Locality
-from meshd.plan import Cluster, Endpoint, LocalityWeight, ProxyPlan, UpstreamHttp, ZoneAware
+from meshd.names import LOCAL_CLUSTER, Locality, RouteTableName
+from meshd.plan import (
+    ChainMatch,
+    Cluster,
+    DownstreamTls,
+    Endpoint,
+    HttpChain,
+    LocalityWeight,
+    ProxyPlan,
+    UpstreamHttp,
+    ZoneAware,
+)
 from tests.envoy.conftest import serving
 from tests.envoy.plans import (
     IN_MESH,
+    OWN,
+    ROOT,
     Certificates,
     a_cluster,
+    a_forward,
     a_listener,
     a_plan,
+    a_route,
     a_table,
     a_virtual_host,
     at,
@@ -195,3 +209,47 @@ def test_a_proxy_header_comes_first(envoy_binary: Path, settings: BootstrapSetti
 
     assert status == 200
     assert heard[0].startswith(first)
+
+
+@pytest.mark.spec("D-74", "D-40", "D-41")
+@pytest.mark.parametrize(("protocol", "alpn"), [("http1", ()), ("http2", ("h2",)), ("downstream", ())])
+def test_members_of_the_mesh_understand_each_other_in_any_http(
+    envoy_binary: Path,
+    settings: BootstrapSettings,
+    backend: int,
+    certificates: Certificates,
+    protocol: str,
+    alpn: tuple[str, ...],
+):
+    """The server knows no `istio`: it is there for the chain to be chosen by, and is never agreed upon."""
+    port, inbound = free_port(), free_port()
+    mesh_tls = replace(IN_MESH, subject_alt_names=("localhost",), alpn=("istio", *alpn))
+    server = DownstreamTls(
+        certificates=(OWN,), validation=ROOT, requires_client_certificate=True, alpn=("h2", "http/1.1")
+    )
+    chain = HttpChain(
+        route_table=RouteTableName("inbound"),
+        stat_prefix="in",
+        tls=server,
+        side="inbound",
+        match=ChainMatch(alpn=("istio",)),
+    )
+    there = replace(a_virtual_host("in", a_route(a_forward("app"))), domains=("*",))
+    outbound = calling(
+        port,
+        a_cluster(mesh_tls=mesh_tls, http=UpstreamHttp(protocol=protocol)),
+        at("127.0.0.1", inbound, speaks_mesh_tls=True),
+    )
+    plan = replace(
+        outbound,
+        clusters=(a_cluster("app", http=UpstreamHttp()), *outbound.clusters),
+        endpoints=(endpoints_of("app", at("127.0.0.1", backend)), *outbound.endpoints),
+        listeners=(a_listener("in", chain, port=inbound), *outbound.listeners),
+        route_tables=(*outbound.route_tables, a_table(there, name="inbound")),
+        secrets=both_secrets(certificates),
+    )
+
+    with running(envoy_binary, started(plan, settings), settings):
+        answer = ask(port, host="shop")
+
+    assert (answer.status, answer.headers["x-backend"]) == (200, "yes")
