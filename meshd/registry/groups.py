@@ -5,7 +5,7 @@ A host registers by the repository: its entry carries the annotation that Istio 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -77,18 +77,20 @@ def _with_template(entry: WorkloadEntry, given: ObjectMeta, group: WorkloadGroup
     )
 
 
-def _strays(entries: Iterable[WorkloadEntry], groups: Groups) -> Iterable[Problem]:
+def _strays(entries: Iterable[WorkloadEntry], groups: Groups) -> Iterator[Problem]:
     for entry in entries:
         name = entry.metadata.annotations.get(GROUP_ANNOTATION)
-        if name is None or group_of(entry, groups):
-            continue
-        namespace = entry.metadata.namespace
-        known = [known for where, known in groups if where == namespace]
-        elsewhere = next((group for (_, known), group in groups.items() if known == name), None)
-        yield Problem(
-            code="E-VALUE",
-            at=entry.metadata.origin.at("annotations").item(GROUP_ANNOTATION),
-            message=f"no WorkloadGroup {name!r} in namespace {namespace}"
-            + (f"; there is {elsewhere.id} ({elsewhere.origin})" if elsewhere else ""),
-            hint=nearest(name, known),
-        )
+        if name is not None and group_of(entry, groups) is None:
+            here = [known for namespace, known in groups if namespace == entry.metadata.namespace]
+            others = [group for (_, known), group in groups.items() if known in {name, *here}]
+            there = f"; there is {_listed(others)}" if others else ""
+            yield Problem(
+                code="E-VALUE",
+                at=entry.metadata.origin.at("annotations").item(GROUP_ANNOTATION),
+                message=f"no WorkloadGroup {name!r} in namespace {entry.metadata.namespace}{there}",
+                hint=nearest(name, here),
+            )
+
+
+def _listed(groups: list[WorkloadGroup]) -> str:
+    return ", ".join(f"{group.id} ({group.origin})" for group in groups[:3])
