@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
@@ -11,7 +12,9 @@ from google.rpc.status_pb2 import Status
 from meshd.deliver import stream as stream_module
 from meshd.deliver.snapshot import NOTHING, Snapshot
 from meshd.deliver.stream import Stream
-from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
+from meshd.names import SecretName
+from meshd.plan import CertificateSecret
 from tests.deliver.worlds import World, a_cluster, a_virtual_host
 
 Responses = Sequence[DeltaDiscoveryResponse]
@@ -177,12 +180,26 @@ def test_a_response_stays_below_the_size_that_grpc_accepts() -> None:
 
 def test_types_that_are_not_served_have_no_resources() -> None:
     stream = Stream(NOTHING)
-    secret = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+    layer = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 
-    responses = ask(stream, secret, "certificate")
+    responses = ask(stream, layer, "limits")
 
-    assert gone(responses) == ["certificate"]
-    assert ask(stream, secret, response_nonce=responses[0].nonce) == []
+    assert gone(responses) == ["limits"]
+    assert ask(stream, layer, response_nonce=responses[0].nonce) == []
+
+
+def test_secrets_are_sent_to_who_asks_for_them_and_their_end_is_not_announced() -> None:
+    own = CertificateSecret(name=SecretName("own"), certificate_chain="/a/tls.crt", private_key="/a/tls.key")
+    served = replace(a_snapshot("a"), secrets=World(secrets=(own,)).snapshot().secrets)
+    stream = a_connected_stream(served)
+    assert stream.update(SECRET) == []
+
+    assert names(ask(stream, SECRET, "own")) == [["own"]]
+    moved = replace(own, private_key="/b/tls.key")
+    stream.served = replace(served, secrets=World(secrets=(moved,)).snapshot().secrets)
+    assert names(stream.update(SECRET)) == [["own"]]
+    stream.served = replace(served, secrets={})
+    assert stream.update(SECRET) == []
 
 
 def test_a_rejection_names_its_resources_and_ends_when_a_good_one_is_acknowledged() -> None:
