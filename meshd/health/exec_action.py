@@ -14,6 +14,8 @@ from meshd.plan import ExecProbe
 _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 """Nothing of meshd's own: neither its tokens nor the socket by which it speaks to systemd."""
 
+_FAREWELL: Final = 1.0
+
 
 async def run_command(action: ExecProbe) -> Result:
     """Cancelled, for being too late say, it ends the command and all that the command started."""
@@ -31,7 +33,10 @@ async def run_command(action: ExecProbe) -> Result:
     except asyncio.CancelledError:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        # One that hangs in the kernel ends when the kernel lets it; nobody waits for that.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await process.wait()
         raise
     return HEALTHY if status == 0 else unhealthy(_words(status))
 
