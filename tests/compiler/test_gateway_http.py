@@ -28,6 +28,7 @@ from tests.builders import (
     a_server,
     a_service_entry,
     a_sidecar,
+    a_subset,
     a_virtual_service,
     a_workload_entry,
     an_endpoint,
@@ -433,6 +434,42 @@ def test_an_egress_gateway_opens_the_tls_that_the_sidecar_does_not():
     assert cluster.tls is not None
     assert [each.name for each in plan.secrets] == [cluster.tls.validation]
     assert forwarded(hosts(plan, "http.80")["foo.com"].routes[0]).destinations[0].cluster == "outbound|443||foo.com"
+
+
+@pytest.mark.spec("X-7")
+def test_a_sidecar_goes_to_the_egress_gateway_in_tls_of_the_mesh_under_the_name_of_the_outside():
+    bank_tls = ClientTLSSettings(mode="ISTIO_MUTUAL", sni="bank.example")
+    its = a_service_entry(
+        "edge",
+        namespace="edge",
+        hosts=("edge.example",),
+        ports=(a_port(443, "http-443"),),
+        workload_selector=WorkloadSelector(labels=EDGE),
+    )
+    resources = (
+        its,
+        a_service_entry("bank", hosts=("bank.example",), endpoints=(an_endpoint(),)),
+        a_destination_rule("edge", a_subset("bank", TrafficPolicy(tls=bank_tls)), host="edge.example"),
+        a_gateway("front", a_server(443, "HTTPS", "bank.example", port_name="mesh", tls="ISTIO_MUTUAL")),
+        bound(
+            "bank",
+            a_route(a_destination("edge.example", "bank", 443), match=(a_match(gateways=("mesh",)),)),
+            a_route(a_destination("bank.example", port=80), match=(a_match(gateways=("front",)),)),
+            gateways=("mesh", "front"),
+        ),
+    )
+
+    (gateway,) = compiled_gateway(*resources).plans
+    (sidecar,) = compiled_gateway(*resources, labels={"app": "web"}).plans
+
+    hop = next(each for each in sidecar.clusters if each.subset == "bank")
+    assert hop.tls is not None
+    assert hop.tls.sni == "bank.example"
+    chain = http_chain(gateway, "0.0.0.0_443")
+    assert chain.tls is not None
+    assert (chain.match.server_names, chain.tls.requires_client_certificate) == (("bank.example",), True)
+    assert (hop.tls.certificate, hop.tls.validation) == (chain.tls.certificates[0], chain.tls.validation)
+    assert [each.name for each in gateway.clusters] == ["outbound|80||bank.example"]
 
 
 # --- one pass after another -----------------------------------------------------------------------------------

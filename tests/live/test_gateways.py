@@ -131,7 +131,8 @@ spec:
     ),
     bound(
         "G-4-secured",
-        f"  http:\n  - match: [{{uri: {{prefix: /away}}}}]\n    redirect: {{uri: /there, authority: $host, port: 443}}\n  - {_to('v1')}",
+        "  http:\n  - match: [{uri: {prefix: /away}}]\n    redirect: {uri: /there, authority: $host, port: 443}\n"
+        f"  - {_to('v1')}",
         get("/x").to("secured.tls.live", "redirecting").gives(301, headers={"location": "https://secured.tls.live/x"}),
         get("/x").to("never.tls.live", "redirecting").gives(301, headers={"location": "https://never.tls.live/x"}),
         get().through("simple").over_tls("secured.tls.live").gives(by="v1"),
