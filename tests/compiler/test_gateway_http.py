@@ -449,7 +449,9 @@ def test_a_sidecar_goes_to_the_egress_gateway_in_tls_of_the_mesh_under_the_name_
     resources = (
         its,
         a_service_entry("bank", hosts=("bank.example",), endpoints=(an_endpoint(),)),
-        a_destination_rule("edge", a_subset("bank", TrafficPolicy(tls=bank_tls)), host="edge.example"),
+        a_destination_rule(
+            "edge", a_subset("bank", TrafficPolicy(tls=bank_tls)), host="edge.example", namespace="edge"
+        ),
         a_gateway("front", a_server(443, "HTTPS", "bank.example", port_name="mesh", tls="ISTIO_MUTUAL")),
         bound(
             "bank",
