@@ -9,12 +9,14 @@ from meshd.compiler.gateway_ports import OwnPort, own_ports, target_ports
 from meshd.compiler.gateway_traffic import Traffic
 from meshd.compiler.host import Host, workload_name
 from meshd.compiler.part import Part, Planned, planned
+from meshd.compiler.upstream import Upstream
 from meshd.memo import Memo
 from meshd.mesh.gateways import servers_for
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.openings import Opening, openings, speaks
 from meshd.names import SecretName
 from meshd.plan import Cluster
+from meshd.problems import Problem
 from meshd.resources.workload_entry import WorkloadEntry
 
 
@@ -42,13 +44,30 @@ def _opened(found: Iterable[Opened]) -> Part:
 def _reached(traffic: Traffic) -> Part:
     """Only what something here leads to: a gateway sees the services of the whole mesh, and uses few."""
     used = traffic.used
-    upstreams = list(traffic.view.upstreams)
+    leading = [each for each in traffic.view.upstreams if any(cluster.name in used for cluster in each.clusters)]
+    first = {each.service.host: each for each in reversed(leading)}
+    upstreams = [each for each in leading if first[each.service.host] is each]
     clusters = tuple(cluster for each in upstreams for cluster in each.clusters if cluster.name in used)
     wanted = {name for cluster in clusters for name in _secrets(cluster)}
     return Part(
         clusters=clusters,
         endpoints=tuple(assigned for each in upstreams for assigned in each.endpoints if assigned.cluster in used),
         secrets=tuple(secret for each in upstreams for secret in each.secrets if secret.name in wanted),
+        problems=tuple(
+            _namesake(each, first[each.service.host]) for each in leading if first[each.service.host] is not each
+        ),
+    )
+
+
+def _namesake(upstream: Upstream, first: Upstream) -> Problem:
+    """Clusters are called after the host alone (spec 11), so that one proxy cannot have both."""
+    service, other = upstream.service, first.service
+    return Problem(
+        code="W-GW-NAMESAKE",
+        at=service.origin,
+        message=f"routes of this gateway lead to {service.host} of namespace {service.namespace} and to that of "
+        f"{other.namespace} ({other.origin}): all of them go to the latter",
+        hint="give the services different hosts",
     )
 
 

@@ -378,6 +378,18 @@ def test_a_service_of_the_virtual_services_namespace_comes_first():
     assert [each.address.ip for each in assigned.endpoints] == ["10.2.0.1"]
 
 
+def test_of_two_services_of_one_host_a_gateway_has_the_first_and_tells_of_the_other():
+    def of(namespace: str) -> tuple[ServiceEntry, VirtualService]:
+        service = a_service_entry("reviews", namespace=namespace, endpoints=(an_endpoint(f"10.{len(namespace)}.0.1"),))
+        return service, bound(namespace, namespace=namespace, gateways=("default/front",))
+
+    result = compiled_gateway(a_gateway(), *of("shop"), *of("store"))
+
+    assert codes(result) == ["W-GW-NAMESAKE"]
+    (assigned,) = result.plans[0].endpoints
+    assert [each.address.ip for each in assigned.endpoints] == ["10.4.0.1"]
+
+
 @pytest.mark.spec("V-50", "S-11")
 def test_a_service_that_is_hidden_from_the_gateway_is_answered_503_with_the_reason():
     hidden = a_service_entry("reviews", export_to=(".",))
