@@ -106,6 +106,14 @@ def test_an_instance_may_answer_at_a_port_of_its_own():
     assert not chains_of(plan, 9080)
 
 
+def test_an_address_is_the_hosts_however_it_is_written():
+    six = a_workload_entry("six", "fd00::1", annotations={"meshd.io/host": "vm-1"})
+
+    plan = captured(a_local(endpoints=(an_endpoint("FD00:0:0:0::1"), an_endpoint("fd00::9"))), six)
+
+    assert chains_of(plan, 9080)
+
+
 def test_workloads_that_are_selected_are_instances_too():
     service = a_service_entry("reviews", ports=(a_port(9080),), workload_selector=_selector(app="reviews"))
 

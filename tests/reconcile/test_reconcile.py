@@ -233,3 +233,33 @@ def test_what_this_host_can_put_right_is_tried_again_by_the_next_pass(world, his
 
     assert (outcome.accepted, outcome.rejected) == (bad, ())
     assert world.delivery.delivered == [good, bad]
+
+
+MEMBER = HOST.replace("{name: web-1}", "{name: web-1, annotations: {istio.io/autoRegistrationGroup: shop}}")
+GROUP = """\
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: shop}
+spec: {template: {}, probe: {exec: {command: [/bin/true]}}}
+"""
+
+
+@pytest.mark.spec("E-WG-EXEC", "W-15")
+def test_what_the_agent_does_not_allow_is_told_and_keeps_no_revision_from_its_host(world, history):
+    revision = history.commit(host=MEMBER, group=GROUP)
+
+    outcome = a_pass(world)
+
+    assert (outcome.accepted, outcome.rejected) == (revision, ())
+    assert "E-WG-EXEC" in {problem.code for problem in outcome.problems}
+    assert world.current.probes == ()
+
+
+@pytest.mark.spec("W-15")
+def test_what_it_allows_is_prepared_with_the_rest(world, history):
+    history.commit(host=MEMBER, group=GROUP)
+    world.reach = Reach(exec_probes=True)
+
+    a_pass(world)
+
+    assert [probe.workload for probe in world.current.probes] == ["default/web-1"]
