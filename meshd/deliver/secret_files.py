@@ -13,7 +13,7 @@ from pathlib import Path
 
 from meshd.deliver.snapshot import Snapshot
 from meshd.envoy.resource import EnvoyResource
-from meshd.envoy.secrets import files_of, optional_files
+from meshd.envoy.secrets import files_of, is_identity, optional_files
 from meshd.envoy.secrets import secrets as envoy_secrets
 from meshd.memo import Memo
 from meshd.plan import CertificateSecret, Secret
@@ -23,6 +23,7 @@ _CERTIFICATES = (b"-----BEGIN CERTIFICATE-----", b"-----BEGIN TRUSTED CERTIFICAT
 _REVOCATIONS = (b"-----BEGIN X509 CRL-----",)
 _LARGEST = 16 * 1024 * 1024
 _IN_PLACE = "it must be on this host, where meshd and its Envoys may read it"
+_IDENTITY = "it is this host's identity, for mutual TLS with what has a service account; without it: `autoMtls: false`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def _fault(what: str, file: str, secret: Secret, marks: tuple[bytes, ...]) -> It
     try:
         path = _resolved(file, secret.below)
         if path is None:
-            yield _absent(what, file, secret.below)
+            yield _absent(what, file, secret)
         elif not stat.S_ISREG(path.stat().st_mode):
             yield Fault(f"{what} {file} is no file")
         elif not os.access(path, os.R_OK):
@@ -83,11 +84,11 @@ def _fault(what: str, file: str, secret: Secret, marks: tuple[bytes, ...]) -> It
         yield Fault(f"{what} {file!r} is not the name of a file")
 
 
-def _absent(what: str, file: str, below: str) -> Fault:
+def _absent(what: str, file: str, secret: Secret) -> Fault:
     if os.path.lexists(file):
-        where = f"out of {below}" if below else "to nowhere"
+        where = f"out of {secret.below}" if secret.below else "to nowhere"
         return Fault(f"{what} {file} is a link that leads {where}", "put the file itself there")
-    return Fault(f"{what} {file} does not exist")
+    return Fault(f"{what} {file} does not exist", _IDENTITY if is_identity(secret.name) else _IN_PLACE)
 
 
 def _is_there(file: str, below: str) -> bool:

@@ -20,6 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from meshd.envoy.config_sources import ads
 from meshd.envoy.resource import CLUSTER, EnvoyResource, Rendered
+from meshd.envoy.secrets import is_identity
 from meshd.envoy.wire import resource, serialised
 from meshd.memo import Memo, together
 from meshd.plan import WATCHED_SECRETS
@@ -61,8 +62,8 @@ def watchable(rendered: Rendered, memo: Memo) -> Rendered:
 
 
 def _rank(secret: EnvoyResource) -> tuple[bool, str]:
-    """By name, but first the identity of the mesh, which is renewed most often: it has no kind and colon before it."""
-    return ":" in secret.name, secret.name
+    """By name, but first the identity in the mesh, which is renewed most often."""
+    return not is_identity(secret.name), secret.name
 
 
 def _taken_by(user: EnvoyResource, secrets: tuple[EnvoyResource, ...]) -> tuple[EnvoyResource, ...]:

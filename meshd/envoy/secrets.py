@@ -22,6 +22,11 @@ def secrets(plan_secrets: Iterable[Secret], present: Collection[str], memo: Memo
     return tuple(memo.recall(_secret, each, *files_of(each, present)) for each in plan_secrets)
 
 
+def is_identity(name: str) -> bool:
+    """Of the host in the mesh: `default` and `ROOTCA`, as Istio calls them. All others have a kind and a colon."""
+    return ":" not in name
+
+
 def optional_files(secret: Secret) -> tuple[str, ...]:
     """Whether these are there decides which are used."""
     if isinstance(secret, CertificateSecret):

@@ -8,10 +8,11 @@ from typing import Literal
 from meshd.names import SecretName
 from meshd.problems import NOWHERE, Origin
 
-WATCHED_SECRETS = 50
+WATCHED_SECRETS = 40
 """So many secrets of one proxy are watched, so that renewed files are read; the rest is read when Envoy starts.
 
-Envoy opens an inotify instance for each, a user has 128 of them, and during a hot restart two Envoys run.
+Envoy opens an inotify instance for each, and a user has 128 of them: enough for the sidecar, the gateway, and one of
+them a second time during its hot restart.
 """
 
 

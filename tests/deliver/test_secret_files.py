@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,14 @@ AT = Origin("mesh/gateway.yaml", 9, 7, "spec.servers[0].tls")
 
 def a_certificate(directory: Path, below: str = "") -> CertificateSecret:
     chain, key = str(directory / "tls.crt"), str(directory / "tls.key")
-    return CertificateSecret(name=SecretName("web"), certificate_chain=chain, private_key=key, below=below, origin=AT)
+    return CertificateSecret(
+        name=SecretName("credential:web"), certificate_chain=chain, private_key=key, below=below, origin=AT
+    )
 
 
 def a_root(store: Path, *, crl: str | None = None) -> ValidationSecret:
     return ValidationSecret(
-        name=SecretName("root"),
+        name=SecretName("credential:web-cacert"),
         ca_certificates=(str(store / "web" / "ca.crt"), str(store / "web-cacert" / "ca.crt")),
         crl=crl,
         crl_if_present=None if crl else str(store / "web" / "ca.crl"),
@@ -51,6 +54,13 @@ def test_what_is_missing_is_named(tmp_path: Path):
         f"certificate {tmp_path}/tls.crt does not exist",
         f"private key {tmp_path}/tls.key does not exist",
     ]
+
+
+def test_what_the_identity_is_for_is_said(tmp_path: Path):
+    identity = replace(a_certificate(tmp_path), name=SecretName("default"))
+
+    (first, _) = secret_files.problems(identity, frozenset())
+    assert "autoMtls" in first.hint
 
 
 def test_what_is_no_certificate_or_no_file_is_named(tmp_path: Path):

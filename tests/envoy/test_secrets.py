@@ -152,14 +152,15 @@ def test_past_the_limit_files_stand_inside_but_not_those_of_the_mesh(certificate
 def test_a_secret_past_the_limit_stays_where_a_watched_one_is_beside_it(certificates: Certificates):
     """Envoy takes the certificates of one context all by SDS or all not."""
     rendered = many(certificates, WATCHED_SECRETS + 1)
-    both = DownstreamTls(certificates=(SecretName("credential:000"), SecretName("credential:050")))
+    last = SecretName(f"credential:{WATCHED_SECRETS:03}")
+    both = DownstreamTls(certificates=(SecretName("credential:000"), last))
     chain = TcpChain(destinations=(to("c000"),), stat_prefix="tcp", tls=both)
     (listener,) = render(a_plan(listeners=(a_listener("two", chain),)), Memo()).listeners
 
     less = watchable(replace(rendered, listeners=(listener,)), Memo())
 
     assert less.listeners == (listener,)
-    assert "credential:050" in {each.name for each in less.secrets}
+    assert last in {each.name for each in less.secrets}
 
 
 @pytest.fixture
