@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from meshd.compiler.connection_groups import ConnectionGroups
+from meshd.compiler.host import Host
 from meshd.compiler.offers import Offer, Served
 from meshd.compiler.places import captured_at, is_reached, virtual_ip, wildcards
 from meshd.compiler.port_listeners import Bound, Connections, Requests, listener
@@ -50,11 +51,15 @@ class Everywhere:
     origin: Origin
 
 
+def own_ports(host: Host) -> frozenset[int]:
+    """Where redirected connections come in."""
+    return frozenset((host.settings.proxy_listen_port, host.settings.proxy_inbound_port))
+
+
 def captured_port(everywhere: Everywhere, number: int, requests: Requests, offer: Offer) -> Iterator[Bound]:
     """HTTP is told by its Host wherever it goes. All else belongs to the addresses of its service, if it has any."""
     view, groups = everywhere.view, everywhere.groups
-    settings = view.host.settings
-    if number in {settings.proxy_listen_port, settings.proxy_inbound_port}:
+    if number in own_ports(view.host):
         yield Bound(problems=tuple(_taken(number, offer)))
         return
     connections = Connections(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from meshd.compiler.captured import Everywhere, captured_port
+from meshd.compiler.captured import Everywhere, captured_port, own_ports
 from meshd.compiler.connection_groups import ConnectionGroups
 from meshd.compiler.offers import Offer, offers, united
 from meshd.compiler.places import LOOPBACK, Place, bound_at, bound_by, captured_at, http_proxy_at
@@ -43,7 +43,11 @@ class Outbound:
         settings = self.view.host.settings
         if http_proxy_port and http_proxy_port not in taken:
             place = self.view.memo.recall(http_proxy_at, LOOPBACK, http_proxy_port, settings.origin)
-            yield self._http_proxy(self.everything, place, _PROXY_TABLE)
+            yield (
+                Bound(problems=(_is_taken(place),))
+                if self._is_own(place)
+                else self._http_proxy(self.everything, place, _PROXY_TABLE)
+            )
         for entry in egress:
             if entry.port is None:
                 yield from self._unnamed(entry, taken, http_proxy_port)
@@ -55,6 +59,9 @@ class Outbound:
     def _named(self, entry: IstioEgressListener, port: SidecarPort) -> Iterator[Bound]:
         within = self.view.scope(entry)
         place = self._place(entry, port)
+        if self._is_own(place):
+            yield Bound(problems=(_is_taken(place),))
+            return
         if place.proxy:
             yield self._http_proxy(within, place, place.table_name)
             return
@@ -142,10 +149,20 @@ class Outbound:
         addressed = entry.is_unix or (entry.port is not None and entry.port.protocol.upper() == HTTP_PROXY)
         return self.captures and entry.capture_mode != "NONE" and not addressed
 
+    def _is_own(self, place: Place) -> bool:
+        """Redirected connections come in there, whoever else would like to have the port."""
+        return self.captures and place.port in own_ports(self.view.host)
+
     def _uncaptured(self, entry: IstioEgressListener) -> Iterator[Problem]:
         if entry.capture_mode == "IPTABLES" and not self.captures:
             message = "nothing captures connections on this host, so the port is bound"
             yield Problem(code="W-SC-CAPTURE", at=entry.origin.at("captureMode"), message=message)
+
+
+def _is_taken(place: Place) -> Problem:
+    message = f"port {place.port} is where captured connections come in, so {place.name} is not bound"
+    hint = "choose another port, or another proxyListenPort or proxyInboundPort for the mesh"
+    return Problem(code="W-SC-PORT-TAKEN", at=place.origin, message=message, hint=hint)
 
 
 def _empty(place: Place) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -12,6 +12,8 @@ from meshd.compiler.upstream import Upstream
 from meshd.compiler.view import View
 from meshd.mesh.visibility import Scope
 from meshd.registry.service import Family, Port
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,17 @@ class Served:
 
     @property
     def virtual_ips(self) -> tuple[str, ...]:
-        networks = map(_network, self.upstream.service.addresses)
-        return tuple(str(network.network_address) for network in networks if network.num_addresses == 1)
+        found = (str(each.network_address) for each in self._addresses if each.num_addresses == 1)
+        return tuple(dict.fromkeys(found))
 
     @property
     def networks(self) -> tuple[str, ...]:
         """Those of more than one address."""
-        networks = map(_network, self.upstream.service.addresses)
-        return tuple(str(network) for network in networks if network.num_addresses > 1)
+        return tuple(dict.fromkeys(str(each) for each in self._addresses if each.num_addresses > 1))
+
+    @property
+    def _addresses(self) -> Iterator[Network]:
+        return (ipaddress.ip_network(each, strict=False) for each in self.upstream.service.addresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,3 @@ def united(each: Iterable[Offer]) -> Offer:
         for served in (*offer.http, *offer.tls, *offer.tcp):
             together.add(served)
     return together
-
-
-def _network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(address, strict=False)

@@ -199,6 +199,22 @@ def test_the_proxys_own_ports_cannot_be_captured():
     assert names(result.plans[0]) == ["virtualOutbound"]
 
 
+def test_nor_can_anything_else_be_bound_there():
+    bound = egress(15006, bind="0.0.0.0", capture_mode="NONE")
+
+    result = compiled(a_service_entry(), a_sidecar(egress=(bound,)), reach=replace(CAPTURE, http_proxy_port=15001))
+
+    assert codes(result) == ["W-SC-PORT-TAKEN", "W-SC-PORT-TAKEN"]
+    assert names(result.plans[0]) == ["virtualOutbound"]
+    assert names(a_plan(a_sidecar(egress=(bound,)))) == ["0.0.0.0_15006", "127.0.0.1_15080"]
+
+
+def test_an_address_given_twice_is_one_address():
+    twice = a_service_entry("db", ports=(a_port(5432, "tcp"),), addresses=("10.1.1.1", "10.1.1.1/32", "10.1.1.1"))
+
+    assert led(listener(captured(twice), "10.1.1.1_5432")) == [("*", "outbound|5432||db.shop")]
+
+
 @pytest.mark.spec("V-1")
 def test_requests_to_a_network_are_its_virtual_services_whatever_their_host():
     rule = a_virtual_service("block", a_route(), hosts=("10.7.0.0/16", "10.8.8.8"))
