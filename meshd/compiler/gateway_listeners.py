@@ -9,7 +9,7 @@ from meshd.compiler.chain_order import arrange
 from meshd.compiler.faults import delays_exponentially
 from meshd.compiler.gateway_chains import Connections, server_names
 from meshd.compiler.gateway_hosts import GatewayTable, gateway_table
-from meshd.compiler.gateway_passthrough import Passed, passthroughs
+from meshd.compiler.gateway_passthrough import Passed
 from meshd.compiler.gateway_traffic import Traffic
 from meshd.compiler.matches import Entrance
 from meshd.compiler.server_tls import Termination, server_tls
@@ -149,7 +149,7 @@ class _Opening:
         if tls is None or tls.mode == "PASSTHROUGH":
             self._pass_on(each)
         elif tls.mode == "AUTO_PASSTHROUGH":
-            found = list(passthroughs(self._traffic, each))
+            found = self._traffic.passthroughs(each)
             self._passed.extend(found)
             self._connections.extend(passed.chains for passed in found)
         else:

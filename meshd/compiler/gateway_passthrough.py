@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from meshd.compiler.gateway_traffic import Traffic
+from meshd.compiler.host import Host
+from meshd.compiler.networks import is_elsewhere
 from meshd.compiler.upstream import Upstream, is_callable
+from meshd.compiler.view import View
+from meshd.memo import Memo
 from meshd.mesh.gateways import GatewayServer
+from meshd.mesh.mesh import Mesh
 from meshd.mesh.visibility import service_for
 from meshd.names import ClusterName, SubsetName, mesh_sni
 from meshd.plan import ChainMatch, Cluster, ClusterEndpoints, TcpChain, WeightedCluster
@@ -28,11 +32,19 @@ class Passed:
     endpoints: tuple[ClusterEndpoints, ...]
 
 
-def passthroughs(traffic: Traffic, each: GatewayServer) -> Iterator[Passed]:
-    for sharing in traffic.services.values():
-        service = service_for(sharing, traffic.host.client)
+def passthroughs(mesh: Mesh, host: Host, memo: Memo, each: GatewayServer) -> Iterator[Passed]:
+    """With a view of its own: what is passed on is for those in this network, and nothing else here leads there."""
+    view = View(mesh, host, memo, "gateway")
+    for sharing in mesh.services.values():
+        service = service_for(sharing, host.client)
         if service and _is_offered(service, each):
-            yield traffic.memo.recall(_passed, traffic.view.upstream(service))
+            yield memo.recall(_passed, view.upstream(memo.recall(_in_network, service, host)))
+
+
+def _in_network(service: Service, host: Host) -> Service:
+    """Without what runs in other networks, whose gateways would pass it back here."""
+    near = tuple(instance for instance in service.instances if not is_elsewhere(instance, host))
+    return service if len(near) == len(service.instances) else replace(service, instances=near)
 
 
 def _is_offered(service: Service, each: GatewayServer) -> bool:

@@ -24,7 +24,7 @@ def own_ports(
 
     Inline endpoints have nothing but their address: they are the gateway's where it is `alone` on the host.
     """
-    addresses = host.addresses if alone else frozenset()
+    addresses = frozenset(each for each in host.addresses if not ip_address(each).is_loopback) if alone else frozenset()
     return tuple(
         (service, port, instance.port_for(port))
         for sharing in services.values()
@@ -49,10 +49,8 @@ def _answered(service: Service, addresses: frozenset[str], workload: str) -> Ite
 
 
 def _is_here(instance: Instance, addresses: frozenset[str], workload: str) -> bool:
-    """A loopback address is every machine's own, so that it says nothing."""
+    """`addresses`: without loopback ones, which are every machine's own and so say nothing."""
     if instance.workload:
         return instance.workload == workload
-    if not is_ip(instance.address):
-        return False
-    ip = ip_address(instance.address)
-    return not ip.is_loopback and str(ip) in addresses
+    address = instance.address
+    return address in addresses or (":" in address and is_ip(address) and str(ip_address(address)) in addresses)

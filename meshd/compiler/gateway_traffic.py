@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from meshd.compiler.destinations import destination_hosts
 from meshd.compiler.gateway_chains import Connections, connections, passed_on
+from meshd.compiler.gateway_passthrough import Passed, passthroughs
 from meshd.compiler.host import Host
 from meshd.compiler.matches import Entrance, Scheme
 from meshd.compiler.routes import Routes, routes
@@ -47,10 +48,6 @@ class Traffic:
         return self.host.client.namespace
 
     @property
-    def services(self) -> Mapping[ServiceHost, tuple[Service, ...]]:
-        return self._mesh.services
-
-    @property
     def used(self) -> frozenset[ClusterName]:
         """The clusters that something here leads to."""
         return frozenset(self._used)
@@ -82,6 +79,10 @@ class Traffic:
     def passed_on(self, virtual_service: VirtualService, entrance: Entrance, each: GatewayServer) -> Connections:
         destinations = self._upstreams(virtual_service)
         return self._using(self.memo.recall(passed_on, virtual_service, self.host, entrance, each, *destinations))
+
+    def passthroughs(self, each: GatewayServer) -> list[Passed]:
+        """What a server passes on by the names that clients of the mesh ask for."""
+        return list(passthroughs(self._mesh, self.host, self.memo, each))
 
     def entrance(self, via: Iterable[GatewayName], port: int, scheme: Scheme, *, captured: bool = False) -> Entrance:
         return self.memo.recall(_entrance, self.host, " ".join(via), port, scheme, captured)
