@@ -65,8 +65,18 @@ def local_ports(local: LocalService) -> Iterator[LocalPort]:
 
 
 def _here(host: Host, gateways: str, *services: Service) -> tuple[Service, ...]:
-    here = (service for service in services if any(_instances(service, host, gateways)))
+    candidates = (service for service in services if _might_be_here(service, host.workloads, host.addresses))
+    here = (service for service in candidates if any(_instances(service, host, gateways)))
     return tuple(sorted(here, key=attrgetter("precedence")))
+
+
+def _might_be_here(service: Service, workloads: frozenset[str], addresses: frozenset[str]) -> bool:
+    """Asked of every instance in the mesh whenever any service changed: hence no more than this."""
+    for instance in service.instances:
+        address = instance.address
+        if address in addresses or instance.workload in workloads or ":" in address:
+            return True
+    return False
 
 
 def _instances(service: Service, host: Host, gateways: str) -> Iterator[Instance]:

@@ -35,6 +35,7 @@ def test_only_the_repository_must_be_told(load):
     assert (config.repository.branch, config.repository.path) == ("main", ".")
     assert (config.repository.poll, config.repository.timeout) == (timedelta(seconds=30), timedelta(seconds=60))
     assert (config.capture, config.http_proxy_port) == ("none", 15080)
+    assert not config.exec_probes, "whoever can push must not run commands unasked"
     assert (config.envoy.binary, config.envoy.supervisor, config.envoy.preflight) == ("auto", "systemd", True)
     assert (config.resolver.min_ttl, config.resolver.max_ttl) == (timedelta(seconds=1), timedelta(minutes=5))
     assert (config.log.level, config.log.format) == ("info", "auto")
@@ -54,6 +55,7 @@ repository:
   knownHosts: /etc/meshd/known_hosts
 capture: none
 httpProxyPort: 0
+execProbes: true
 envoy: {binary: /usr/bin/envoy, supervisor: child, preflight: false}
 resolver: {nameservers: [10.0.0.2, "10.0.0.2:5353", "[fd00::2]:53", "fd00::2"], timeout: 500ms, minTtl: 10s, maxTtl: 1h}
 log: {level: debug, format: json}
@@ -66,6 +68,7 @@ runtimeDirectory: /run/mesh
     assert config.repository.path == "mesh/production"
     assert config.repository.ssh_key == "/etc/meshd/id_ed25519"
     assert config.http_proxy_port == 0
+    assert config.exec_probes
     assert config.resolver.nameservers == ("10.0.0.2", "10.0.0.2:5353", "[fd00::2]:53", "fd00::2")
     assert not config.envoy.preflight
 
