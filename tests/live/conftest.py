@@ -104,7 +104,7 @@ def socket_backend(backends: Backends) -> Iterator[Path]:
 def live(
     request: pytest.FixtureRequest, envoy_binary: Path, backends: Backends, names: dict[str, str], keys: Keys
 ) -> Iterator[Live]:
-    """The module may also have `DOCUMENTS` (more YAML), `LISTENERS` and `ANSWERS` (of DNS)."""
+    """The module may also have `DOCUMENTS` (more YAML), `LISTENERS`, `ANSWERS` (of DNS) and `ADDRESS` (of the VM)."""
     module = request.module
     directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
     try:
@@ -117,6 +117,7 @@ def live(
             documents=getattr(module, "DOCUMENTS", ""),
             listeners=getattr(module, "LISTENERS", ()),
             answers=getattr(module, "ANSWERS", None),
+            address=getattr(module, "ADDRESS", "10.255.255.1"),
             keys=keys,
         ) as world:
             yield world

@@ -37,7 +37,8 @@ class Secure:
 class Ask:
     """`host` None is the case's own. `listener`: which one is asked; `proxy` by an absolute URL, others by path.
 
-    `secure` None asks in plain text. `headers` are written `x_user="jason"`; a header that comes more than once has a
+    `source` and `target`: the loopback addresses between which the connection is. `secure` None asks in plain text.
+    `headers` are written `x_user="jason"`; a header that comes more than once has a
     tuple of values.
     """
 
@@ -48,6 +49,7 @@ class Ask:
     headers: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     body: bytes | None = None
     source: str = "127.0.0.1"
+    target: str = "127.0.0.1"
     secure: Secure | None = None
     http2: bool = False
 
@@ -67,8 +69,11 @@ class Ask:
     def to(self, host: str, listener: str | None = None) -> Ask:
         return replace(self, host=host, listener=listener or self.listener)
 
-    def through(self, listener: str) -> Ask:
-        return replace(self, listener=listener)
+    def through(self, listener: str, target: str = "127.0.0.1") -> Ask:
+        return replace(self, listener=listener, target=target)
+
+    def out_of(self, source: str) -> Ask:
+        return replace(self, source=source)
 
 
 def ask(method: str, path: str = "/", **headers: str | tuple[str, ...]) -> Ask:
@@ -143,11 +148,16 @@ class _Connection(http.client.HTTPConnection):
 
 
 def opened(
-    address: int | str, *, source: str = "127.0.0.1", secure: Secure | None = None, keys: Keys | None = None
+    address: int | str,
+    *,
+    source: str = "127.0.0.1",
+    target: str = "127.0.0.1",
+    secure: Secure | None = None,
+    keys: Keys | None = None,
 ) -> socket.socket:
-    """A socket to a port of the loopback address, or to a Unix socket; with TLS where `secure` says how."""
+    """A socket to a port of a loopback address, or to a Unix socket; with TLS where `secure` says how."""
     if isinstance(address, int):
-        connection = socket.create_connection(("127.0.0.1", address), 10, (source, 0))
+        connection = socket.create_connection((target, address), 10, (source, 0))
     else:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(10)
@@ -184,7 +194,7 @@ def send(address: int | str, request: Ask, host: str, *, absolute: bool, keys: K
     secure = request.secure
     if secure is not None and not secure.alpn:
         secure = replace(secure, alpn=("h2",) if request.http2 else ("http/1.1",))
-    plain = opened(address, source=request.source, secure=secure, keys=keys)
+    plain = opened(address, source=request.source, target=request.target, secure=secure, keys=keys)
     if request.http2:
         with plain:
             return _in_http2(plain, request, host, live)

@@ -33,7 +33,7 @@ apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {name: vm-1}
 spec:
-  address: 10.255.255.1
+  address: $address
   labels: {app: web, tier: front}
   locality: here/zone-a/rack-1
 """
@@ -105,13 +105,17 @@ def running_world(
     documents: str = "",
     listeners: Iterable[str] = (),
     answers: Mapping[str, tuple[str, ...]] | None = None,
+    address: str = "10.255.255.1",
     keys: Keys,
 ) -> Iterator[Live]:
-    """`listeners`: each has a port of the same name in the YAML, or a path if the name ends in `_socket`."""
+    """`listeners`: each has a port of the same name in the YAML, or a path if the name ends in `_socket`.
+
+    `address`: that of the VM, where none of its own services answers unless it is one of the machine's.
+    """
     reached: dict[str, int | str] = {
         name: str(directory / name) if name.endswith("_socket") else free_port() for name in ("proxy", *listeners)
     }
-    texts = {**names, **{name: str(where) for name, where in reached.items()}}
+    texts = {**names, **{name: str(where) for name, where in reached.items()}, "address": address}
     compiled = _compiled(texts, tuple(cases), documents, int(reached["proxy"]))
     with ExitStack() as stack:
         proxies = {}
@@ -124,7 +128,7 @@ def running_world(
 
 def _compiled(texts: Mapping[str, str], cases: tuple[Case, ...], documents: str, proxy_port: int) -> Compiled:
     files = {f"{each.id}.yaml": each.documents(texts).encode() for each in cases}
-    files["vm-1.yaml"] = _THIS_VM.encode()
+    files["vm-1.yaml"] = Template(_THIS_VM).substitute(texts).encode()
     files["module.yaml"] = Template(documents).safe_substitute(texts).encode()
     contents = {BlobId(path): content for path, content in files.items()}
     memo = Memo()
