@@ -452,6 +452,8 @@ def every_captured_listener() -> tuple[Listener, ...]:
         a_listener("mongo", mongo, port=15008),
         a_listener("redis", redis, port=15009),
         replace(a_listener("virtual", dynamic, first, port=15006), captures=True, hands_over=True, side="inbound"),
+        replace(a_listener("silent", first, plain, port=15010), captures=True, server_first=(25, 3306)),
+        replace(a_listener("one-silent", first, plain, port=15011), captures=True, server_first=(25,)),
         replace(a_listener("unbound", first, plain, lookup, port=15007), bound=False, ordered=True),
     )
 

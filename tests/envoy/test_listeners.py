@@ -178,6 +178,17 @@ def test_where_a_connection_was_going_is_found_out_before_anything_else():
     assert inspectors_of(behind_balancer) == ["proxy_protocol", "tls_inspector"]
 
 
+def test_who_waits_for_the_server_to_speak_is_not_waited_for():
+    one = shown_listener(replace(a_listener("one", SNI), server_first=(25,)))["listener_filters"][0]
+    two = shown_listener(replace(a_listener("two", SNI), server_first=(25, 3306)))["listener_filters"][0]
+
+    assert one["filter_disabled"] == {"destination_port_range": {"start": 25, "end": 26}}
+    assert [each["destination_port_range"]["start"] for each in two["filter_disabled"]["or_match"]["rules"]] == [
+        25,
+        3306,
+    ]
+
+
 def test_a_listener_may_be_there_only_for_what_another_hands_over():
     assert shown_listener(replace(a_listener(), bound=False))["bind_to_port"] is False
     assert "bind_to_port" not in shown_listener(a_listener())
