@@ -18,6 +18,8 @@ from meshd.plan import Endpoint, LocalityWeight
 from meshd.resources.locality import Distribute, Failover, LocalityLoadBalancerSetting, ZoneAwareLoadBalancerSetting
 
 _NOWHERE: Final = Locality()
+_LAST_PRIORITY: Final = 128
+"""Envoy knows no more."""
 _DISTANCES: Final = 5
 """How many there are: sub-zone, zone, region, the region to fail over to, the rest."""
 
@@ -174,5 +176,5 @@ def _with_topology(labels: Mapping[str, str], locality: Locality, network: str) 
 def _compacted(places: Sequence[Place], rank: _Rank) -> tuple[Endpoint, ...]:
     """Priorities must be without gaps, so the ranks that do occur are numbered from 0."""
     ranks = [rank(place) for place in places]
-    numbers = {each: number for number, each in enumerate(sorted(set(ranks)))}
+    numbers = {each: min(number, _LAST_PRIORITY) for number, each in enumerate(sorted(set(ranks)))}
     return tuple(replace(place.endpoint, priority=numbers[own]) for place, own in zip(places, ranks, strict=True))

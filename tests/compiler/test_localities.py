@@ -168,6 +168,20 @@ def test_where_something_runs_is_among_its_labels():
     assert priorities(plan) == [0, 2, 1]
 
 
+@pytest.mark.spec("D-22")
+def test_there_are_no_more_priorities_than_envoy_knows():
+    names = tuple(f"l{number:03}" for number in range(140))
+    service = labelled(*({name: "1" for name in names[:count]} for count in range(140)))
+
+    plan = a_plan(
+        service,
+        a_rule(locality_lb_setting=by_locality(failover_priority=names)),
+        labels=dict.fromkeys(names, "1"),
+    )
+
+    assert sorted({each.priority for each in endpoints(plan, REVIEWS)}) == list(range(129))
+
+
 @pytest.mark.spec("D-21", "D-22")
 def test_failover_orders_inside_each_group_of_labels():
     service = labelled({"a": "1"}, {"a": "1"}, {}, {}, localities=("us", "eu", "asia", "eu"))
