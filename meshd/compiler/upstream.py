@@ -51,9 +51,9 @@ class Upstream:
         return self.policies[cluster_name(self.service.host, port.number)]
 
 
-def is_callable(service: Service, *, captured: bool = False) -> bool:
+def is_callable(service: Service) -> bool:
     """NONE means the address that the client dialled, which only transparent capture can know (spec 7.1)."""
-    return captured or service.resolution != "NONE"
+    return service.resolution != "NONE"
 
 
 def upstream(service: Service, host: Host, proxy: ProxyName, *rules: MergedRule) -> Upstream:
