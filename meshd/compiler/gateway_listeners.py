@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshd.compiler.chain_order import arrange
 from meshd.compiler.faults import delays_exponentially
@@ -99,7 +99,7 @@ class _Opening:
 
     def _listener(self) -> Listener | None:
         """A server is a group of chains, of which the first that fits is meant; among servers the name decides."""
-        arranged = arrange(self._connections)
+        arranged = arrange([self._without_requests(chains) for chains in self._connections])
         chains: tuple[FilterChain, ...] = (*self._requests, *arranged.chains)
         if not chains:
             return None
@@ -107,6 +107,13 @@ class _Opening:
         return self._traffic.memo.recall(
             _listener, place.bind, place.port, self._proxy_protocol, arranged.ordered, origin, *chains
         )
+
+    def _without_requests(self, chains: Sequence[TcpChain]) -> list[TcpChain]:
+        """What one server ends, another's wildcard does not pass on: Envoy refuses a name in two chains."""
+        taken = {name for chain in self._requests for name in chain.match.server_names}
+        kept = [_without_names(chain, taken) for chain in chains]
+        self._problems.extend(_ended(chain) for chain, left in zip(chains, kept, strict=True) if left is not chain)
+        return [left for left in kept if left]
 
     # --- requests ---------------------------------------------------------------------------------------------
 
@@ -190,6 +197,24 @@ class _Opening:
         each_of = list(found)
         self._connections.append([chain for each in each_of for chain in each.chains])
         self._problems.extend(problem for each in each_of for problem in each.problems)
+
+
+def _without_names(chain: TcpChain, taken: set[str]) -> TcpChain | None:
+    """Only where nothing else would tell the two chains apart."""
+    names = chain.match.server_names
+    if taken.isdisjoint(names) or chain.match != ChainMatch(server_names=names):
+        return chain
+    left = tuple(name for name in names if name not in taken)
+    return replace(chain, match=ChainMatch(server_names=left)) if left else None
+
+
+def _ended(chain: TcpChain) -> Problem:
+    return Problem(
+        code="W-VS-UNREACHABLE",
+        at=chain.origin,
+        message="another server of this port has some of these names, and ends their TLS there",
+        hint="leave them out here",
+    )
 
 
 def _listener(

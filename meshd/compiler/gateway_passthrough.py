@@ -8,14 +8,14 @@ from typing import Final
 
 from meshd.compiler.host import Host
 from meshd.compiler.networks import is_elsewhere
-from meshd.compiler.upstream import Upstream, is_callable
+from meshd.compiler.upstream import Upstream
 from meshd.compiler.view import View
 from meshd.memo import Memo
 from meshd.mesh.gateways import GatewayServer
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.visibility import service_for
 from meshd.names import ClusterName, SubsetName, mesh_sni
-from meshd.plan import ChainMatch, Cluster, ClusterEndpoints, TcpChain, WeightedCluster
+from meshd.plan import ByEds, ChainMatch, Cluster, ClusterEndpoints, TcpChain, WeightedCluster
 from meshd.registry.hosts import is_wildcard, subset_of
 from meshd.registry.service import Service
 
@@ -49,17 +49,21 @@ def _in_network(service: Service, host: Host) -> Service:
 
 def _is_offered(service: Service, each: GatewayServer) -> bool:
     """Services that are called by one name, and run in the mesh."""
-    if service.location != "MESH_INTERNAL" or is_wildcard(service.host) or not is_callable(service):
+    if service.location != "MESH_INTERNAL" or is_wildcard(service.host) or service.resolution == "NONE":
         return False
     return any(offer.admits(service.namespace) and subset_of(service.host, offer.host) for offer in each.hosts)
 
 
 def _passed(upstream: Upstream) -> Passed:
-    names = {each.name: _name(each) for each in upstream.clusters}
+    """Who goes to where a connection was going cannot be passed on: that is the gateway itself."""
+    clusters = [each for each in upstream.clusters if isinstance(each.discovery, ByEds)]
+    names = {each.name: _name(each) for each in clusters}
     return Passed(
-        chains=tuple(_chain(names[each.name], each) for each in upstream.clusters),
-        clusters=tuple(_without_tls(names[each.name], each) for each in upstream.clusters),
-        endpoints=tuple(replace(each, cluster=names[each.cluster]) for each in upstream.endpoints),
+        chains=tuple(_chain(names[each.name], each) for each in clusters),
+        clusters=tuple(_without_tls(names[each.name], each) for each in clusters),
+        endpoints=tuple(
+            replace(each, cluster=names[each.cluster]) for each in upstream.endpoints if each.cluster in names
+        ),
     )
 
 

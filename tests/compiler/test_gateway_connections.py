@@ -195,6 +195,21 @@ def test_servers_that_end_tls_and_that_do_not_share_a_port():
     assert not the_listener(plan).ordered
 
 
+def test_a_name_whose_tls_ends_here_is_not_passed_on_by_a_wildcard_too():
+    front = a_gateway(
+        "front",
+        a_server(443, "TLS", "*.example", tls="PASSTHROUGH"),
+        a_server(443, "HTTPS", "web.example", tls=CREDENTIAL, port_name="web"),
+    )
+    rules = bound("store", a_tls_route("web.example"), a_tls_route("web.example", "a.example"), hosts=("*.example",))
+
+    result = compiled_gateway(STORE, front, rules)
+
+    assert codes(result) == ["W-VS-UNREACHABLE"]
+    web, a = chains(result.plans[0], "0.0.0.0_443")
+    assert (web.match.server_names, a.match.server_names) == (("web.example",), ("a.example",))
+
+
 # --- plain connections ----------------------------------------------------------------------------------------
 
 
