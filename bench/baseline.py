@@ -106,6 +106,7 @@ def _bootstrap(directory: Path) -> bytes:
         proxy="sidecar", host=HostName("peer"), xds_socket="", admin_socket=str(directory / "admin.sock")
     )
     message = foundation(settings, "fallback")
+    message.ClearField("cluster_manager")  # names a local cluster, for zones, which nobody has here
     source = message.dynamic_resources.cds_config
     source.path_config_source.path = str(directory / "clusters.pb")
     source.resource_api_version = ApiVersion.V3
