@@ -51,11 +51,6 @@ class Upstream:
         return self.policies[cluster_name(self.service.host, port.number)]
 
 
-def is_callable(service: Service) -> bool:
-    """NONE means the address that the client dialled, which only transparent capture can know (spec 7.1)."""
-    return service.resolution != "NONE"
-
-
 def upstream(service: Service, host: Host, proxy: ProxyName, *rules: MergedRule) -> Upstream:
     """`rules`: all whose host covers the service's; which of them is in force here, is found out."""
     rule = _in_force(service, host, rules)
