@@ -266,6 +266,13 @@ def test_a_grpc_abort_spares_other_requests_and_the_delay_does_not():
     ]
 
 
+@pytest.mark.spec("V-97")
+def test_cors_is_for_every_request():
+    policy = shown_route(a_route(cors=Cors()))["typed_per_filter_config"]["envoy.filters.http.cors"]
+
+    assert policy["filter_enabled"]["default_value"] == {"numerator": ALWAYS, "denominator": "MILLION"}
+
+
 def test_cors_leaves_out_what_the_plan_leaves_out():
     policy = shown_route(a_route(cors=Cors(allow_methods=("GET", "PUT"))))["typed_per_filter_config"][
         "envoy.filters.http.cors"
