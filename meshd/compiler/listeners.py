@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from meshd.compiler.captured import Everywhere, captured_port, own_ports
 from meshd.compiler.connection_groups import ConnectionGroups
+from meshd.compiler.destinations import NO_CAPTURE
 from meshd.compiler.offers import Offer, offers, united
 from meshd.compiler.places import LOOPBACK, Place, bound_at, bound_by, captured_at, http_proxy_at
 from meshd.compiler.port_listeners import Bound, Connections, Requests, listener
@@ -36,6 +37,10 @@ class Outbound:
 
         Where nothing is said of egress, all ports are captured (SC-16).
         """
+        for each in self._asked_for(egress, http_proxy_port):
+            yield self._without_what_is_captured(each)
+
+    def _asked_for(self, egress: tuple[IstioEgressListener, ...], http_proxy_port: int) -> Iterator[Bound]:
         named = [(entry, entry.port) for entry in egress if entry.port]
         taken = frozenset(port.number for _, port in named)
         for entry, port in named:
@@ -142,12 +147,18 @@ class Outbound:
 
     @property
     def _tables(self) -> RequestTables:
-        return RequestTables(view=self.view, unknown=self.unknown, captures=self.captures)
+        return RequestTables(view=self.view, unknown=self.unknown)
 
     def _is_captured(self, entry: IstioEgressListener) -> bool:
         """SC-12. A Unix socket and an HTTP proxy are addressed by their clients, whatever is captured."""
         addressed = entry.is_unix or (entry.port is not None and entry.port.protocol.upper() == HTTP_PROXY)
         return self.captures and entry.capture_mode != "NONE" and not addressed
+
+    def _without_what_is_captured(self, found: Bound) -> Bound:
+        """That a bound listener cannot lead to a service is no error where captured connections do get there."""
+        if not (self.captures and found.listener and found.listener.bound):
+            return found
+        return replace(found, problems=tuple(each for each in found.problems if each.code != NO_CAPTURE))
 
     def _is_own(self, place: Place) -> bool:
         """Redirected connections come in there, whoever else would like to have the port."""

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from meshd.compiler.destinations import NO_CAPTURE
 from meshd.compiler.l4_rules import networks
 from meshd.compiler.offers import Offer
 from meshd.compiler.places import Place
 from meshd.compiler.port_listeners import Requests
 from meshd.compiler.unknown_traffic import UnknownTraffic
 from meshd.compiler.view import View
-from meshd.compiler.virtual_hosts import Entries, Table, block_table, entries, route_table
+from meshd.compiler.virtual_hosts import Entries, block_table, entries, route_table
 from meshd.mesh.visibility import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTables:
-    """Of one scope. `captures`: connections of this host's applications are redirected to the proxy."""
-
     view: View
     unknown: UnknownTraffic
-    captures: bool
 
     def captured(self, number: int, hosts: Entries, offer: Offer) -> Requests:
         """What goes to a port of whatever address."""
@@ -36,7 +32,7 @@ class RequestTables:
         """What applications send to a port of the loopback address, or another."""
         rest = self.unknown.captured if place.captured else self.unknown.bound
         table = route_table(self.view, place.table_name, hosts.hosts.get(place.port, ()), rest)
-        return Requests(table=self._said(table, place), has_grpc_web=offer.has_grpc_web)
+        return Requests(table=table, has_grpc_web=offer.has_grpc_web)
 
     def of_all_ports(self, within: Scope, place: Place, name: str, offer: Offer) -> Requests:
         """An HTTP proxy and a Unix socket have one table for the services of all ports."""
@@ -44,13 +40,7 @@ class RequestTables:
         hosts = entries(self.view, within, with_port=True)
         table = route_table(self.view, name, hosts.all, rest, ignore_port=False)
         return Requests(
-            table=self._said(table, place),
+            table=table,
             has_grpc_web=offer.has_grpc_web,
             finds_unknown=place.proxy and self.unknown.forward_proxy is not None,
         )
-
-    def _said(self, table: Table, place: Place) -> Table:
-        """That a service cannot be called without capture is no error on a host that has it in other places."""
-        if place.captured or not self.captures:
-            return table
-        return replace(table, problems=tuple(each for each in table.problems if each.code != NO_CAPTURE))

@@ -291,6 +291,15 @@ def test_on_a_host_with_capture_the_http_proxy_says_that_it_has_none():
     assert [each.name for each in table(plan).virtual_hosts] == ["x.shop:80", "block_all"]
 
 
+def test_so_does_a_bound_listener_that_closes_its_connections():
+    rules = tcp_rules("db", tcp(to="ext.shop"))
+    mesh = (a_service_entry("ext", resolution="NONE"), a_service_entry("db", ports=(a_port(5432, "tcp"),)), rules)
+
+    plan = captured(*mesh, a_sidecar(egress=(egress(5432, "TCP", capture_mode="NONE"),)))
+
+    assert led(listener(plan, "127.0.0.1_5432")) == [("*", "")]
+
+
 # --- what a Sidecar says --------------------------------------------------------------------------------------
 
 HTTP_AND_TCP = (a_service_entry(ports=(a_port(9080),)), a_service_entry("db", ports=(a_port(5432, "tcp"),)))

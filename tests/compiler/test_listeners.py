@@ -104,6 +104,7 @@ def test_bytes_are_hashed_by_who_connected_where_the_service_asks_for_it():
     assert not listener(plan, "127.0.0.1_5433").chains[0].hash_source_ip
 
 
+@pytest.mark.spec("X-4")
 def test_tls_is_told_by_server_name():
     services = [a_service_entry(name, ports=(a_port(443, "tls"),)) for name in ("a", "b")]
 
