@@ -272,7 +272,7 @@ def test_where_order_counts_nothing_comes_after_a_chain_that_takes_everything():
     assert ["filter_chain_matcher" in each for each in (lone, shadowing, last)] == [False, False, True]
 
 
-@pytest.mark.spec("G-4.13", "G-4.14", "G-4.15", "G-4.17", "G-4.9")
+@pytest.mark.spec("G-4.13", "G-4.14", "G-4.15", "G-4.17")
 def test_the_context_of_a_server_says_all_that_the_plan_says():
     tls = DownstreamTls(
         certificates=(SecretName("rsa"), SecretName("ecdsa")),

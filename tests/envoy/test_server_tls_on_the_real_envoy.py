@@ -85,7 +85,12 @@ def serve(envoy_binary: Path, settings: BootstrapSettings, world: World, backend
     """Starts one Envoy with one listener, whose port it gives; HTTP chains lead to the backend."""
     with ExitStack() as stack:
 
-        def start(*chains: HttpChain | TcpChain, clusters: dict[str, int] | None = None, **listener: object) -> int:
+        def start(
+            *chains: HttpChain | TcpChain,
+            clusters: dict[str, int] | None = None,
+            secrets: tuple[Secret, ...] = (),
+            **listener: object,
+        ) -> int:
             port = free_port()
             places = {"reviews": backend, **(clusters or {})}
             everything = replace(a_virtual_host("all"), domains=("*",))
@@ -96,7 +101,7 @@ def serve(envoy_binary: Path, settings: BootstrapSettings, world: World, backend
                 endpoints=tuple(endpoints_of(name, at("127.0.0.1", place)) for name, place in places.items()),
                 listeners=(Listener(**{**described, **listener}, chains=chains),),  # type: ignore[arg-type]
                 route_tables=(a_table(everything, over_tls, name="http"),),
-                secrets=world.secrets(),
+                secrets=(*world.secrets(), *secrets),
             )
             bootstrap = fallback(render(plan, Memo()), assignments(plan, {}, Memo()), settings)
             stack.enter_context(running(envoy_binary, bootstrap, settings))
@@ -252,7 +257,32 @@ def handshake(port: int, context: ssl.SSLContext) -> tuple[str | None, str | Non
         return connection.version(), connection.selected_alpn_protocol()
 
 
-@pytest.mark.spec("G-4.9")
+@pytest.mark.spec("G-4.7", "G-4.9")
+def test_of_two_certificates_a_client_is_shown_the_one_it_understands(serve: Serve, world: World, rsa: Secret):
+    port = serve(a_chain(replace(SIMPLE, certificates=(OWN, rsa.name), max_version="TLSv1_2")), secrets=(rsa,))
+
+    def shown(ciphers: str) -> str:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers(ciphers)
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as connection,
+        ):
+            return hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()
+
+    assert shown("ECDHE-ECDSA-AES128-GCM-SHA256") == hash_of(world.server)
+    assert shown("ECDHE-RSA-AES128-GCM-SHA256") != hash_of(world.server)
+
+
+@pytest.fixture
+def rsa(tmp_path: Path) -> CertificateSecret:
+    chain, key = str(tmp_path / "rsa.pem"), str(tmp_path / "rsa.key")
+    new = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
+    subprocess.run([*new, "-keyout", key, "-out", chain], check=True, capture_output=True)
+    return CertificateSecret(name=SecretName("rsa"), certificate_chain=chain, private_key=key)
+
+
 def test_of_several_servers_on_a_port_the_name_decides(serve: Serve, world: World):
     open_to_all = a_chain(SIMPLE, match=ChainMatch(server_names=("*.open.shop", "localhost")), stat_prefix="open")
     closed = a_chain(MUTUAL, match=ChainMatch(server_names=("closed.shop",)), stat_prefix="closed")
