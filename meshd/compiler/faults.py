@@ -13,7 +13,7 @@ EVERY_REQUEST: Final = 1_000_000
 
 def delay(fault: HTTPFaultInjection | None) -> Delay | ExponentialDelay | None:
     asked = fault.delay if fault else None
-    millionths = _millionths(asked.percentage, asked.percent) if asked else 0
+    millionths = _millionths(asked.percentage) if asked else 0
     if asked is None or not millionths:
         return None
     if asked.exponential_delay is not None:
@@ -29,7 +29,7 @@ def delayed_share(fault: HTTPFaultInjection | None) -> int:
     asked = fault.delay if fault else None
     if asked is None or asked.exponential_delay is None:
         return EVERY_REQUEST
-    return _millionths(asked.percentage, asked.percent) or EVERY_REQUEST
+    return _millionths(asked.percentage) or EVERY_REQUEST
 
 
 def delays_exponentially(table: RouteTable) -> bool:
@@ -39,7 +39,7 @@ def delays_exponentially(table: RouteTable) -> bool:
 
 def abort(fault: HTTPFaultInjection | None) -> Abort | None:
     asked = fault.abort if fault else None
-    millionths = _millionths(asked.percentage, asked.percent) if asked else 0
+    millionths = _millionths(asked.percentage) if asked else 0
     if asked is None or not millionths:
         return None
     if asked.grpc_code is not None:
@@ -47,8 +47,5 @@ def abort(fault: HTTPFaultInjection | None) -> Abort | None:
     return None if asked.http_status is None else Abort(millionths=millionths, http_status=asked.http_status)
 
 
-def _millionths(percentage: Percentage | None, percent: int | None) -> int:
-    """The deprecated whole percent counts where the percentage is absent."""
-    if percentage is not None:
-        return round(percentage.value * 10_000)
-    return (percent or 0) * 10_000
+def _millionths(percentage: Percentage | None) -> int:
+    return round(percentage.value * 10_000) if percentage else 0

@@ -454,10 +454,11 @@ def test_a_fault_hits_its_share_and_without_a_share_nobody():
     assert faulty(delay=vs.FaultDelay(fixed_delay=second, percentage=half)).delay == Delay(
         fixed=second, millionths=5_000
     )
-    assert faulty(delay=vs.FaultDelay(fixed_delay=second, percent=3)).delay == Delay(fixed=second, millionths=30_000)
+    old = vs.FaultDelay(fixed_delay=second, percent=3).settled()
+    assert faulty(delay=old).delay == Delay(fixed=second, millionths=30_000)
     assert faulty(delay=vs.FaultDelay(fixed_delay=second)).delay is None
     assert faulty(delay=vs.FaultDelay(percentage=half)).delay is None
-    assert faulty(delay=vs.FaultDelay(fixed_delay=second, percentage=vs.Percentage(), percent=3)).delay is None
+    assert faulty(delay=vs.FaultDelay(fixed_delay=second, percentage=vs.Percentage())).delay is None
 
 
 def test_an_abort_is_by_http_or_grpc_status():
