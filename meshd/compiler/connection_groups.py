@@ -6,7 +6,7 @@ its `Ground` says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -24,7 +24,7 @@ from meshd.plan import ChainMatch, TcpChain
 from meshd.problems import Problem, Problems
 from meshd.registry.host_table import HostTable
 from meshd.registry.hosts import is_wildcard
-from meshd.registry.service import Port
+from meshd.registry.service import Family, Port
 from meshd.resources.virtual_service import VirtualService
 
 _NONE: Final = (None, None)
@@ -50,17 +50,24 @@ class Group:
 
 
 class ConnectionGroups:
-    """The rules of one scope. Each group is the same object as in the last pass while what it is made of is."""
+    """The rules of one scope. Each group is the same object as in the last pass while what it is made of is.
+
+    `unregistered`: by port, those of hosts that no service has, of the families that are asked for.
+    """
 
     __slots__ = ("_captured", "_tcp", "_tls", "_view", "_within", "unregistered")
 
-    def __init__(self, view: View, within: Scope, *, captured: bool) -> None:
+    def __init__(
+        self, view: View, within: Scope, *, captured: bool, families: Collection[Family] = ("tls", "tcp")
+    ) -> None:
         self._view = view
         self._within = within
         self._captured = captured
         tls, tcp = rules_for_mesh(within, "tls"), rules_for_mesh(within, "tcp")
         self._tls, self._tcp = HostTable(tls), HostTable(tcp)
-        self.unregistered = _by_port((*self._tls_of_unregistered(tls), *self._tcp_of_unregistered(tcp)))
+        by_name = self._tls_of_unregistered(tls) if "tls" in families else ()
+        by_address = self._tcp_of_unregistered(tcp) if "tcp" in families else ()
+        self.unregistered = _by_port((*by_name, *by_address))
 
     def tls(self, served: Served, prefixes: Iterable[str], *, by_name: bool, nameless: bool) -> Group:
         ground = self._ground(prefixes, by_name=by_name, nameless=nameless)

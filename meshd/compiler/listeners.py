@@ -80,12 +80,17 @@ class Outbound:
         self, within: Scope, place: Place, offer: Offer, speaks: Family, *, anywhere: bool
     ) -> Iterator[Bound]:
         requests = self._requests(within, place, offer) if speaks == "http" else Requests()
-        groups = ConnectionGroups(self.view, within, captured=place.captured)
+        groups = ConnectionGroups(self.view, within, captured=place.captured, families=(speaks,))
         if place.captured and anywhere:
             everywhere = Everywhere(view=self.view, groups=groups, unknown=self.unknown, origin=place.origin)
             yield from captured_port(everywhere, place.port, requests, offer)
             return
-        connections = Connections(groups=groups, tls=tuple(offer.tls), tcp=tuple(offer.tcp))
+        connections = Connections(
+            groups=groups,
+            tls=tuple(offer.tls),
+            tcp=tuple(offer.tcp),
+            unregistered=tuple(groups.unregistered.get(place.port, ())),
+        )
         rest = self.unknown.chain if place.captured else None
         found = listener(self.view, place, requests, connections, rest)
         yield found if found.listener else replace(found, problems=(*found.problems, _empty(place)))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from meshd.compiler import Reach
 from meshd.plan import ChainMatch, TcpChain
 from meshd.resources.sidecar import Sidecar
 from tests.builders import a_port, a_service_entry, a_sidecar, a_virtual_service
@@ -119,6 +120,20 @@ def test_rules_for_hosts_that_no_service_has_stand_on_the_ports_that_they_name()
         ("b.shop", "outbound|443||b.shop"),
         ("api.ext.com", "outbound|443||b.shop"),
     ]
+
+
+@pytest.mark.spec("SC-10", "V-1")
+@pytest.mark.parametrize(("protocol", "there"), [("TLS", True), ("HTTP", False)])
+@pytest.mark.parametrize("reach", [Reach(http_proxy_port=0), CAPTURE])
+def test_also_on_a_port_that_a_sidecar_names_if_it_speaks_tls(protocol, there, reach):
+    rules = tls_rules("ext", sni("api.ext.com", to="b.shop", port=443), hosts=("api.ext.com",))
+    http = a_service_entry("web", ports=(a_port(443),), addresses=("10.1.1.1",))
+    sidecar = a_sidecar(egress=(egress(443, protocol),))
+
+    (plan,) = compiled(*tls_services("b"), http, rules, sidecar, reach=reach).plans
+
+    here = next(each for each in plan.listeners if each.name in {"127.0.0.1_443", "0.0.0.0_443"})
+    assert (("api.ext.com", "outbound|443||b.shop") in led(here)) == there
 
 
 @pytest.mark.spec("V-8", "SC-14")
