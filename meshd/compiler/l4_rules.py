@@ -41,7 +41,7 @@ def tls_rules(
     for rule in virtual_service.tls:
         for match in rule.match:
             if place.conditions.admit_connection(match):
-                names = () if _ANY_NAME in match.sni_hosts else tuple(map(canonical, match.sni_hosts))
+                names = () if _ANY_NAME in match.sni_hosts else tuple(dict.fromkeys(map(canonical, match.sni_hosts)))
                 wanted = ChainMatch(
                     prefix_ranges=networks(match.destination_subnets) or prefixes,
                     server_names=names,

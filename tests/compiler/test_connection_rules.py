@@ -64,6 +64,13 @@ def test_a_star_takes_any_server_name_but_only_tls():
     ]
 
 
+@pytest.mark.spec("V-101")
+def test_a_server_name_given_twice_is_one_name():
+    rules = tls_rules("a", sni("a.shop", "A.shop", "a.shop", to="b.shop"))
+
+    assert on(443, *tls_services("a", "b"), rules)[0] == ("a.shop", "outbound|443||b.shop")
+
+
 @pytest.mark.spec("V-103")
 @pytest.mark.parametrize(
     "condition",
