@@ -198,9 +198,23 @@ class ServerTLSSettings(Message):
             asks = self.mode in _ASKS_FOR_CERTIFICATE and (name in of_any_client or self.mode != "ISTIO_MUTUAL")
             if given and not asks:
                 yield doubtful(self.origin.at(name), f"has no effect in mode {self.mode}", "set mode: MUTUAL")
+        if self.mode == "OPTIONAL_MUTUAL" and not self.insecure_skip_verify:
+            yield from self._check_optional()
         if self.insecure_skip_verify and self.mode in _ASKS_FOR_CERTIFICATE:
             message = "a client may show any certificate, or none: nothing is verified"
             yield Problem(code="W-TLS-INSECURE", at=self.origin.at("insecureSkipVerify"), message=message)
+
+    def _check_optional(self) -> Iterator[Problem]:
+        """Envoy takes no client without a certificate where that has to be a certain one (tried)."""
+        certain = {
+            "subjectAltNames": self.subject_alt_names,
+            "verifyCertificateSpki": self.verify_certificate_spki,
+            "verifyCertificateHash": self.verify_certificate_hash,
+        }
+        for name, given in certain.items():
+            if given:
+                message = "no client gets in without a certificate any more, as in mode MUTUAL"
+                yield doubtful(self.origin.at(name), message, "set mode: MUTUAL, or let backends look at the name")
 
     def _check_versions(self) -> Iterator[Problem]:
         """G-4.13 and G-4.14."""

@@ -7,7 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-_NEW = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+_NEW = ("openssl", "req", "-x509", "-nodes", "-days", "2")
+_ECDSA = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+_RSA = ("-newkey", "rsa:2048")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +28,24 @@ class Authority:
     file: Path
     key: Path
 
-    def signed(self, name: str, *alternatives: str) -> Pair:
+    def signed(self, name: str, *alternatives: str, rsa: bool = False) -> Pair:
         """A certificate with subject `name`, and with `DNS:...` and `URI:...` alternatives."""
         more = ("-CA", str(self.file), "-CAkey", str(self.key), "-addext", "basicConstraints=critical,CA:FALSE")
-        return _made(self.directory, name, *more, "-addext", f"subjectAltName={','.join(alternatives)}")
+        named = ("-addext", f"subjectAltName={','.join(alternatives)}")
+        return _made(self.directory, name, *more, *named, kind=_RSA if rsa else _ECDSA)
+
+    def revoking(self, pair: Pair) -> Path:
+        """A list of revocations with this certificate on it."""
+        directory = self.directory / "revoked"
+        directory.mkdir()
+        (directory / "index.txt").touch()
+        config = directory / "ca.cnf"
+        lines = ("[ca]", "default_ca=own", "[own]", f"database={directory}/index.txt", "default_md=sha256")
+        config.write_text("\n".join((*lines, "default_crl_days=2", "")))
+        command = ("openssl", "ca", "-config", config, "-cert", self.file, "-keyfile", self.key)
+        for more in (("-revoke", pair.chain), ("-gencrl", "-out", directory / "ca.crl")):
+            subprocess.run([*command, *more], check=True, capture_output=True)
+        return directory / "ca.crl"
 
 
 def authority(directory: Path, name: str = "live CA") -> Authority:
@@ -50,9 +66,9 @@ def server_context(pair: Pair, *, clients: Authority | None = None, h2: bool = F
     return context
 
 
-def _made(directory: Path, name: str, *more: str) -> Pair:
+def _made(directory: Path, name: str, *more: str, kind: tuple[str, ...] = _ECDSA) -> Pair:
     stem = directory / name.replace(" ", "-")
     pair = Pair(chain=stem.with_suffix(".pem"), key=stem.with_suffix(".key"))
     files = ("-keyout", str(pair.key), "-out", str(pair.chain))
-    subprocess.run([*_NEW, "-subj", f"/CN={name}", *more, *files], check=True, capture_output=True)
+    subprocess.run([*_NEW, *kind, "-subj", f"/CN={name}", *more, *files], check=True, capture_output=True)
     return pair

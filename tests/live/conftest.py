@@ -36,7 +36,7 @@ def client_pair(ca: Authority) -> Pair:
 @pytest.fixture(scope="session")
 def gateway_pair(ca: Authority) -> Pair:
     """What servers of the mesh show that are called anything below `tls.live`."""
-    return ca.signed("gateway", "DNS:*.tls.live", "DNS:tls.live")
+    return ca.signed("gateway", "DNS:*.tls.live", "DNS:tls.live", "DNS:*.below.tls.live")
 
 
 @pytest.fixture(scope="session")

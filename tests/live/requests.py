@@ -25,7 +25,7 @@ _NUMBERS = itertools.count(1)
 class Secure:
     """TLS that the client opens: the name it asks for and verifies, and the certificate it shows, by its name.
 
-    `alpn` empty offers what the request speaks.
+    `sni` empty asks for none, and verifies only whose certificate it is. `alpn` empty offers what the request speaks.
     """
 
     sni: str
@@ -166,7 +166,7 @@ def opened(
         return connection
     assert keys is not None
     try:
-        return keys.context(secure).wrap_socket(connection, server_hostname=secure.sni)
+        return keys.context(secure).wrap_socket(connection, server_hostname=secure.sni or None)
     except BaseException:
         connection.close()
         raise
@@ -181,6 +181,7 @@ class Keys:
 
     def context(self, secure: Secure) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.trusted)
+        context.check_hostname = bool(secure.sni)
         if secure.pair:
             context.load_cert_chain(self.pairs[secure.pair].chain, self.pairs[secure.pair].key)
         if secure.alpn:

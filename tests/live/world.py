@@ -5,16 +5,18 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 
 import pytest
 
 from meshd.compiler import Compiled, Reach, compile_plan
+from meshd.deliver.secret_files import present
 from meshd.envoy import assignments, render
 from meshd.envoy.bootstrap import BootstrapSettings
 from meshd.envoy.fallback import fallback
+from meshd.envoy.secrets import secrets
 from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, DnsName, HostName, ProxyName
@@ -148,7 +150,8 @@ def _configuration(
     settings = BootstrapSettings(
         proxy=plan.proxy, host=plan.host, xds_socket=str(own / "xds.sock"), admin_socket=str(own / "admin.sock")
     )
-    return fallback(render(plan, Memo()), assignments(plan, found, Memo()), settings), settings
+    rendered = replace(render(plan, Memo()), secrets=secrets(plan.secrets, present(plan.secrets), Memo()))
+    return fallback(rendered, assignments(plan, found, Memo()), settings), settings
 
 
 def _values(value: str | list[str] | None, host: str) -> list[str]:

@@ -367,6 +367,11 @@ def test_where_certificates_come_from(settings: str, problems: list[str]):
     [
         ("mode: MUTUAL, credentialName: a, subjectAltNames: [b]", []),
         ("mode: SIMPLE, credentialName: a, subjectAltNames: [b]", ["W-VALUE subjectAltNames"]),
+        ("mode: OPTIONAL_MUTUAL, credentialName: a, subjectAltNames: [b]", ["W-VALUE subjectAltNames"]),
+        (f"mode: OPTIONAL_MUTUAL, credentialName: a, verifyCertificateSpki: ['{SPKI}']",
+         ["W-VALUE verifyCertificateSpki"]),
+        ("mode: OPTIONAL_MUTUAL, credentialName: a, subjectAltNames: [b], insecureSkipVerify: true",
+         ["W-TLS-INSECURE insecureSkipVerify"]),
         ("subjectAltNames: [b]", ["W-VALUE subjectAltNames"]),
         (f"mode: MUTUAL, credentialName: a, verifyCertificateSpki: ['{SPKI}']", []),
         (f"mode: SIMPLE, credentialName: a, verifyCertificateSpki: ['{SPKI}']", ["W-VALUE verifyCertificateSpki"]),
