@@ -218,14 +218,19 @@ _RARE = {("PortSelector", "name"), ("HTTPRoute", "delegate"), ("OutboundTrafficP
 _LEFT_OUT = {"ca_crl", "credential_name", "credential_names", "ca_cert_credential_name", "creation_timestamp"}
 
 
-def meshes() -> st.SearchStrategy[str]:
-    """The text of one file."""
-    objects = st.lists(st.sampled_from(_KINDS).flatmap(_object), min_size=1, max_size=4)
-    return objects.map(
-        lambda found: WORLD + "".join("---\n" + yaml.safe_dump(_named(n, o)) for n, o in enumerate(found))
-    )
+def meshes() -> st.SearchStrategy[dict[str, str]]:
+    """The text of each file: the world, and one for each random object."""
+    return st.lists(st.sampled_from(_KINDS).flatmap(_object), min_size=1, max_size=4).map(_files)
 
 
+def _files(objects: list[dict[str, Any]]) -> dict[str, str]:
+    random = {
+        f"random-{number}.yaml": yaml.dump(_named(number, each), Dumper=_Dumper) for number, each in enumerate(objects)
+    }
+    return {"world.yaml": WORLD, **random}
+
+
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _KINDS: tuple[type[Resource], ...] = (
     VirtualService,
     VirtualService,
