@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
 from typing import Final, Literal
 
-from meshd.plan import ChainMatch, TcpChain
+from meshd.plan import ChainMatch, FilterChain
 from meshd.resources.host_name import subset_of
 
 Relation = Literal["same", "apart", "inside", "around"]
@@ -26,11 +26,11 @@ Piece = tuple[str | None, ...]
 class Arranged:
     """`ordered`: only the order in which they are written says which chain is meant."""
 
-    chains: tuple[TcpChain, ...]
+    chains: tuple[FilterChain, ...]
     ordered: bool
 
 
-def arrange(groups: Iterable[Sequence[TcpChain]]) -> Arranged:
+def arrange(groups: Iterable[Sequence[FilterChain]]) -> Arranged:
     """Within a group the first chain that fits is meant, among groups the most specific.
 
     Envoy refuses two chains for the same connections, so the later one loses them.
@@ -55,10 +55,10 @@ class _Fresh:
         self._taken: set[Piece] = set()
         self.is_entangled = False
 
-    def of(self, chains: Sequence[TcpChain]) -> list[TcpChain]:
+    def of(self, chains: Sequence[FilterChain]) -> list[FilterChain]:
         return [fresh for chain in chains if (fresh := self._rest_of(chain))]
 
-    def _rest_of(self, chain: TcpChain) -> TcpChain | None:
+    def _rest_of(self, chain: FilterChain) -> FilterChain | None:
         names = _dimensions(chain.match)[1]
         left = {name: [piece in self._taken for piece in _pieces(chain.match, name)] for name in names}
         self._taken.update(piece for name in names for piece in _pieces(chain.match, name))
@@ -94,7 +94,7 @@ def _dimensions(match: ChainMatch) -> tuple[Dimension, ...]:
     )
 
 
-def _is_trap(group: Sequence[TcpChain]) -> bool:
+def _is_trap(group: Sequence[FilterChain]) -> bool:
     """Two rules overlap, and Envoy would choose the later one, or none (spec 5.11)."""
     return any(_mistaken(_dimensions(one.match), _dimensions(other.match)) for one, other in combinations(group, 2))
 
@@ -110,7 +110,7 @@ def _mistaken(first: Sequence[Dimension], second: Sequence[Dimension]) -> bool:
     return "same" in relations and _mistaken(first[1:], second[1:])
 
 
-def _hides_others(groups: Sequence[Sequence[TcpChain]]) -> bool:
+def _hides_others(groups: Sequence[Sequence[FilterChain]]) -> bool:
     """Several conditions of one chain lead Envoy to where the chains of other services are out of sight."""
     everyone = [(index, chain.match) for index, group in enumerate(groups) for chain in group]
     by_network: dict[str | None, list[tuple[int, ChainMatch]]] = {}
@@ -180,7 +180,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     return ip_network(text)
 
 
-def _specificity(group: Sequence[TcpChain]) -> tuple[int, ...]:
+def _specificity(group: Sequence[FilterChain]) -> tuple[int, ...]:
     """Groups with the most specific chain first; what takes everything comes last."""
     return min((_breadth(chain.match) for chain in group), default=())
 

@@ -99,13 +99,13 @@ class _Opening:
 
     def _listener(self) -> Listener | None:
         """A server is a group of chains, of which the first that fits is meant; among servers the name decides."""
-        arranged = arrange([self._without_requests(chains) for chains in self._connections])
-        chains: tuple[FilterChain, ...] = (*self._requests, *arranged.chains)
-        if not chains:
+        requests = [(chain,) for chain in self._requests]
+        arranged = arrange([*requests, *(self._without_requests(chains) for chains in self._connections)])
+        if not arranged.chains:
             return None
         place, origin = self._opening, self._opening.servers[0].server.origin
         return self._traffic.memo.recall(
-            _listener, place.bind, place.port, self._proxy_protocol, arranged.ordered, origin, *chains
+            _listener, place.bind, place.port, self._proxy_protocol, arranged.ordered, origin, *arranged.chains
         )
 
     def _without_requests(self, chains: Sequence[TcpChain]) -> list[TcpChain]:

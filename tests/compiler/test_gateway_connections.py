@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshd.plan import OriginalDestination, Tunnel
+from meshd.plan import HttpChain, OriginalDestination, TcpChain, Tunnel
 from meshd.resources.destination_rule import ProxyProtocol, TrafficPolicy, TunnelSettings
 from meshd.resources.l4_routes import RouteDestination, TCPRoute
 from meshd.resources.mesh_config import Network, NetworkGateway
@@ -193,6 +193,32 @@ def test_servers_that_end_tls_and_that_do_not_share_a_port():
         ("TcpChain", ("store.example",)),
     ]
     assert not the_listener(plan).ordered
+
+
+@pytest.mark.spec("V-102")
+@pytest.mark.parametrize("host", ["web.example", "*"])
+def test_a_rule_for_an_address_hides_no_server_of_https(host: str):
+    """Envoy looks at addresses first, and would not come back from there for the name."""
+    front = a_gateway(
+        "front",
+        a_server(443, "HTTPS", host, tls=CREDENTIAL, port_name="web"),
+        a_server(443, "TLS", "store.example", tls="PASSTHROUGH"),
+    )
+    wide, narrow = (
+        a_tls_route("store.example", destination_subnets=(subnet,)) for subnet in ("10.0.0.0/8", "10.1.0.0/16")
+    )
+
+    listener = the_listener(a_gateway_plan(STORE, front, bound("store", wide, narrow)))
+
+    assert listener.ordered
+    assert [chain.match.prefix_ranges for chain in listener.chains if isinstance(chain, TcpChain)] == [
+        ("10.0.0.0/8",),
+        ("10.1.0.0/16",),
+    ]
+    assert [chain.match.server_names for chain in listener.chains if isinstance(chain, HttpChain)] == [
+        () if host == "*" else (host,)
+    ]
+    assert host != "*" or isinstance(listener.chains[-1], HttpChain)
 
 
 def test_a_name_whose_tls_ends_here_is_not_passed_on_by_a_wildcard_too():

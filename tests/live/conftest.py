@@ -66,7 +66,7 @@ def dead() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def tls_backends(backends: Backends, ca: Authority) -> None:
     """`secure` is called secure.live, `mutual` wants a client certificate, `stranger` is of another authority."""
-    pair = ca.signed("secure", "DNS:secure.live", "DNS:also.live", "URI:spiffe://live/secure")
+    pair = ca.signed("secure", "DNS:secure.live", "DNS:also.live", "DNS:*.pass.live", "URI:spiffe://live/secure")
     strangers = authority(ca.directory, "strangers CA")
     backends.serve("secure", server_context(pair))
     backends.serve("secure2", server_context(pair, h2=True))
