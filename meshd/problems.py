@@ -123,5 +123,9 @@ def _place(problem: Problem) -> tuple[object, ...]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean 'v2'?`, or the empty string when nothing known is near."""
-    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else ""
+    near = closest(word, known)
+    return f"did you mean {near!r}?" if near else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)

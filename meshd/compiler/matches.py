@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from meshd.compiler.faults import EVERY_REQUEST
 from meshd.mesh.client import Client
-from meshd.mesh.gateways import MESH, GatewayName, gateway_name, gateways_of
+from meshd.mesh.gateways import GatewayName, gateway_name, gateways_of
 from meshd.names import Namespace
 from meshd.plan import HeaderMatch, QueryMatch, RouteMatch, TextMatch
 from meshd.resources.l4_routes import L4MatchAttributes, TLSMatchAttributes
@@ -42,45 +42,45 @@ class Entrance:
 
 
 class Conditions:
-    """Whether matches of one VirtualService have any meaning at an entrance."""
+    """Whether matches of one VirtualService have any meaning at an entrance.
 
-    __slots__ = ("_entrance", "_is_named", "_namespace")
+    As in Istio, which finds rules by the gateways of the VirtualService: those of a match choose among them, and
+    cannot add to them.
+    """
+
+    __slots__ = ("_entrance", "_named", "_namespace")
 
     def __init__(self, virtual_service: VirtualService, entrance: Entrance) -> None:
         self._entrance = entrance
         self._namespace = Namespace(virtual_service.metadata.namespace)
-        self._is_named = not entrance.gateways.isdisjoint(gateways_of(virtual_service))
+        self._named = entrance.gateways.intersection(gateways_of(virtual_service))
 
     def admit_request(self, match: HTTPMatchRequest) -> bool:
-        """Gateways of a match replace what the source of a request would say (V-38, V-40)."""
+        """Gateways of a match stand in for what the source of a request would say (V-38, V-40)."""
         if not self._on_port(match.port):
             return False
         if match.gateways:
             return self._through(match.gateways)
-        return self._is_named and self._from_source(match)
+        return bool(self._named) and self._from_source(match)
 
     def admit_connection(self, match: TLSMatchAttributes | L4MatchAttributes) -> bool:
         """Unlike those of requests, all conditions must hold (V-103, V-113)."""
-        through = self._through(match.gateways) if match.gateways else self._is_named
+        through = self._through(match.gateways) if match.gateways else bool(self._named)
         return through and self._on_port(match.port) and self._from_source(match)
 
     def admit_everything(self) -> bool:
         """A rule without match."""
-        return self._is_named
+        return bool(self._named)
 
     def _on_port(self, port: int) -> bool:
         return port in {0, self._entrance.port}
 
     def _through(self, gateways: tuple[str, ...]) -> bool:
-        return any(gateway_name(text, self._namespace) in self._entrance.gateways for text in gateways)
+        return any(gateway_name(text, self._namespace) in self._named for text in gateways)
 
     def _from_source(self, match: HTTPMatchRequest | TLSMatchAttributes | L4MatchAttributes) -> bool:
         client = self._entrance.client
         return client.selected_by(match.source_labels) and match.source_namespace in {None, client.namespace}
-
-
-def is_mesh(gateways: tuple[str, ...]) -> bool:
-    return not gateways or MESH in gateways
 
 
 def route_matches(match: HTTPMatchRequest) -> Iterator[RouteMatch]:

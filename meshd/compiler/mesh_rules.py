@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from meshd.compiler.matches import is_mesh
-from meshd.mesh.gateways import MESH
-from meshd.mesh.visibility import Scope
+from meshd.mesh.visibility import Scope, is_for_mesh
 from meshd.names import ServiceHost
 from meshd.resources.l4_routes import TCPRoute, TLSRoute
 from meshd.resources.virtual_service import HTTPRoute, VirtualService
@@ -20,7 +18,8 @@ Rule = HTTPRoute | TLSRoute | TCPRoute
 
 def rules_for_mesh(within: Scope, block: Block) -> dict[ServiceHost, VirtualService]:
     """By each host they name, those that have such rules for sidecars: others leave the host to a wider one."""
-    return {host: each for host, each in within.virtual_services.items() if _speaks_to_mesh(each, _rules(each, block))}
+    named = within.virtual_services.items()
+    return {host: each for host, each in named if _rules(each, block) and is_for_mesh(each)}
 
 
 def _rules(virtual_service: VirtualService, block: Block) -> Sequence[Rule]:
@@ -31,9 +30,3 @@ def _rules(virtual_service: VirtualService, block: Block) -> Sequence[Rule]:
             return virtual_service.tls
         case "tcp":
             return virtual_service.tcp
-
-
-def _speaks_to_mesh(virtual_service: VirtualService, rules: Sequence[Rule]) -> bool:
-    if not rules:
-        return False
-    return is_mesh(virtual_service.gateways) or any(MESH in match.gateways for rule in rules for match in rule.match)

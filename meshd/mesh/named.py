@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from meshd.mesh.gateways import MESH, GatewayName, gateway_name, gateways_of
@@ -60,14 +61,14 @@ def _http_destinations(route: HTTPRoute) -> Iterator[Destination]:
 
 
 def _asking(virtual_service: VirtualService, speaks: Speaks, matches: tuple[Match, ...], at: Origin) -> Asking:
-    """V-40: the gateways of a match stand in for those of the VirtualService."""
+    """V-40: the gateways of a match are a choice among those of the VirtualService."""
     namespace = Namespace(virtual_service.metadata.namespace)
-    named = [frozenset(gateway_name(text, namespace) for text in match.gateways) for match in matches]
     general = frozenset(gateways_of(virtual_service))
+    chosen = (frozenset(gateway_name(text, namespace) for text in match.gateways) or general for match in matches)
     ports = {match.port for match in matches}
     return Asking(
         speaks=speaks,
-        through=frozenset().union(*(each or general for each in named)) if named else general,
+        through=general.intersection(chain.from_iterable(chosen)) if matches else general,
         ports=frozenset() if 0 in ports else frozenset(ports),
         origin=at,
     )
@@ -93,7 +94,7 @@ def leads_of(virtual_service: VirtualService, domain_suffix: str) -> frozenset[L
             host=complete(each.destination.host, namespace, domain_suffix),
             port=each.destination.port.number if each.destination.port else 0,
             speaks=each.asking.speaks,
-            by_gateway=each.asking.through != {MESH},
+            by_gateway=not each.asking.through <= {MESH},
         )
         for each in named_by(virtual_service)
     )

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from meshd.problems import Problem
+from meshd.problems import Problem, ResourceId
 
 _MISSED: Final = {
     "E-VS-DELEGATE-MISSING": "VirtualService",
     "E-VS-DEST-UNKNOWN": "ServiceEntry",
+    "E-VS-GATEWAY-UNKNOWN": "Gateway",
     "E-VS-SUBSET-UNDEFINED": "DestinationRule",
+    "E-WE-GROUP-UNKNOWN": "WorkloadGroup",
     "W-DR-UNUSED": "ServiceEntry",
 }
 """The kind that each of these codes says is missing."""
@@ -21,25 +23,30 @@ _UNPARSED: Final = frozenset({"E-YAML", "E-LIMIT", "E-DUP-KEY", "E-KIND"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """The first object of each kind that has an error, and the first file that is none at all."""
+    """The objects of each kind that have an error, with the first of it, and the first file that is none at all."""
 
-    objects: dict[str, Problem]
+    objects: dict[str, dict[ResourceId, Problem]]
     file: Problem | None
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> Unread:
-        objects: dict[str, Problem] = {}
+        objects: dict[str, dict[ResourceId, Problem]] = {}
         file = None
         for problem in problems:
             if problem.is_error and problem.at.resource:
-                objects.setdefault(problem.at.resource.kind, problem)
+                objects.setdefault(problem.at.resource.kind, {}).setdefault(problem.at.resource, problem)
             elif problem.code in _UNPARSED:
                 file = file or problem
         return cls(objects=objects, file=file)
 
     def cause_of(self, problem: Problem) -> Problem | None:
+        """The very object that is missed, where the problem names it; else the first that it may be."""
         kind = _MISSED.get(problem.code)
-        return None if kind is None else self.objects.get(kind) or self.file
+        if kind is None:
+            return None
+        candidates = self.objects.get(kind, {})
+        missed = (each for resource, each in candidates.items() if _names(problem, resource))
+        return next(missed, None) or next(iter(candidates.values()), self.file)
 
 
 def in_the_light_of(problems: Iterable[Problem], unread: Unread) -> Iterator[Problem]:
@@ -49,5 +56,17 @@ def in_the_light_of(problems: Iterable[Problem], unread: Unread) -> Iterator[Pro
         if cause is None:
             yield problem
         elif problem.is_error:
-            what = f"{cause.at.resource} ({cause.at})" if cause.at.resource else str(cause.at)
-            yield replace(problem, hint=problem.hint or f"perhaps because {what} has an error")
+            yield replace(problem, hint=_hint(problem, cause))
+
+
+def _hint(problem: Problem, cause: Problem) -> str:
+    """What is near in spelling is a guess, and none is needed of an object that is there and has an error."""
+    resource = cause.at.resource
+    if resource and _names(problem, resource):
+        return f"{resource} ({cause.at}) has an error"
+    what = f"{resource} ({cause.at})" if resource else str(cause.at)
+    return problem.hint or f"perhaps because {what} has an error"
+
+
+def _names(problem: Problem, resource: ResourceId) -> bool:
+    return problem.message.partition(";")[0] == f"no {resource}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import TypeVar
 
 from meshd.mesh.client import Client
@@ -159,14 +158,8 @@ def _sees(
 
 
 def is_for_mesh(virtual_service: VirtualService) -> bool:
-    """Whether sidecars have anything to do with it: it names `mesh`, or no gateway at all, or a match names `mesh`."""
-    gateways = virtual_service.gateways
-    if not gateways or MESH in gateways:
-        return True
-    http = (match.gateways for rule in virtual_service.http for match in rule.match)
-    tls = (match.gateways for rule in virtual_service.tls for match in rule.match)
-    tcp = (match.gateways for rule in virtual_service.tcp for match in rule.match)
-    return any(MESH in named for named in chain(http, tls, tcp))
+    """Whether sidecars have anything to do with it: it names `mesh`, or no gateway at all. A match cannot add it."""
+    return not virtual_service.gateways or MESH in virtual_service.gateways
 
 
 def hosts_of(virtual_service: VirtualService, domain_suffix: str) -> tuple[ServiceHost, ...]:

@@ -85,9 +85,9 @@ def _strays(entries: Iterable[WorkloadEntry], groups: Groups) -> Iterator[Proble
             others = [group for (_, known), group in groups.items() if known in {name, *here}]
             there = f"; there is {_listed(others)}" if others else ""
             yield Problem(
-                code="E-VALUE",
+                code="E-WE-GROUP-UNKNOWN",
                 at=entry.metadata.origin.at("annotations").item(GROUP_ANNOTATION),
-                message=f"no WorkloadGroup {name!r} in namespace {entry.metadata.namespace}{there}",
+                message=f"no WorkloadGroup {entry.metadata.namespace}/{name}{there}",
                 hint=nearest(name, here),
             )
 

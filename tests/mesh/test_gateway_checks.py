@@ -64,19 +64,31 @@ def test_a_gateway_that_is_not_there_is_an_error_wherever_it_is_named():
     (top,) = found(a_gateway("front"), at_top)
     (match,) = found(a_gateway("front"), in_match)
 
-    assert (top.code, top.at.path, top.hint) == ("E-VALUE", "spec.gateways[0]", "did you mean 'front'?")
-    assert (match.code, match.hint) == ("E-VALUE", "did you mean 'default/front'?")
-    assert "elsewhere/front" in match.message
+    place = "gateway-front.yaml:1:1"
+    assert (top.code, top.at.path) == ("E-VS-GATEWAY-UNKNOWN", "spec.gateways[0]")
+    assert top.hint == f"did you mean 'front' ({place})?"
+    assert (match.code, match.hint) == ("E-VS-GATEWAY-UNKNOWN", f"did you mean 'default/front' ({place})?")
+    assert match.message == "no Gateway elsewhere/front"
+
+
+def test_mesh_is_near_to_a_name_too_and_has_no_place():
+    (problem,) = found(a_virtual_service(gateways=("mehs",)))
+
+    assert problem.hint == "did you mean 'mesh'?"
 
 
 @pytest.mark.spec("V-40")
 def test_a_match_that_names_a_gateway_of_which_its_virtual_service_knows_nothing_has_no_effect():
-    stray = a_virtual_service(http=(a_route(match=(a_match(gateways=("front",)),)),))
+    of_mesh = a_virtual_service(http=(a_route(match=(a_match(gateways=("front",)),)),))
+    match = a_match(gateways=("mesh",))
+    of_front = a_virtual_service(hosts=("web.shop.example",), gateways=("front",), http=(a_route(match=(match,)),))
 
-    (problem,) = found(a_gateway("front"), stray)
+    (front,) = found(a_gateway("front"), of_mesh)
+    (mesh,) = found(a_gateway("front", a_server(80, "HTTP", "*")), of_front)
 
-    assert problem.code == "W-VALUE"
-    assert "none of this VirtualService's gateways" in problem.message
+    assert front.code == mesh.code == "W-VALUE"
+    assert "default/front is none of this VirtualService's gateways" in front.message
+    assert "mesh is none of this VirtualService's gateways" in mesh.message
 
 
 @pytest.mark.spec("V-103", "V-113")
@@ -87,7 +99,7 @@ def test_matches_of_connections_name_gateways_that_are_there():
         tcp=(TCPRoute(match=(L4MatchAttributes(gateways=("gone",)),), route=to),),
     )
 
-    assert codes(stray) == ["E-VALUE", "E-VALUE"]
+    assert codes(stray) == ["E-VS-GATEWAY-UNKNOWN", "E-VS-GATEWAY-UNKNOWN"]
 
 
 @pytest.mark.spec("G-3.7")

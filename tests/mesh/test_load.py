@@ -124,6 +124,45 @@ def test_what_may_be_missing_because_it_could_not_be_read_is_told_with_that_caus
     assert undefined.hint == "perhaps because DestinationRule default/reviews (c.yaml:5:3) has an error"
 
 
+def test_the_gateway_that_is_missed_is_named_where_it_has_an_error_whatever_else_is_near():
+    gateway = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: NAME}
+spec: {selector: {istio: edge}, servers: [{PORT: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+"""
+    files = {
+        "a": ROUTE.replace("spec:", "spec:\n  gateways: [front]"),
+        "b": gateway.replace("NAME", "front2").replace("PORT", "port"),
+        "c": gateway.replace("NAME", "font").replace("PORT", "prot"),
+        "d": gateway.replace("NAME", "front").replace("PORT", "prot"),
+    }
+
+    (unknown,) = (each for each in Repository(**files).load().problems if each.code == "E-VS-GATEWAY-UNKNOWN")
+
+    assert unknown.hint == "Gateway default/front (d.yaml:5:43) has an error"
+
+
+def test_a_group_that_has_an_error_is_the_cause_for_its_entries():
+    entry = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: web-1, annotations: {istio.io/autoRegistrationGroup: web}}
+spec: {address: 10.0.0.1}
+"""
+    group = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: web}
+spec: {tmeplate: {}}
+"""
+
+    problems = Repository(a=entry, b=group).load().problems
+    (unknown,) = (each for each in problems if each.code == "E-WE-GROUP-UNKNOWN")
+
+    assert unknown.hint == "WorkloadGroup default/web (b.yaml:5:7) has an error"
+
+
 def test_a_file_that_cannot_be_parsed_is_a_cause_too():
     loaded = Repository(a=ROUTE, b="a: [").load()
 

@@ -129,14 +129,14 @@ def test_a_group_may_say_which_host_its_only_member_is():
 @pytest.mark.parametrize(
     ("group", "message", "hint"),
     [
-        (a_group("wed"), "no WorkloadGroup 'web' in namespace default", "did you mean 'wed'?"),
+        (a_group("wed"), "no WorkloadGroup default/web", "did you mean 'wed'?"),
         (a_group("web", namespace="shop"), "there is WorkloadGroup shop/web (workloadgroup-web.yaml:1:1)", ""),
     ],
 )
 def test_the_group_that_an_entry_names_must_be_in_its_namespace(group: WorkloadGroup, message: str, hint: str):
     (problem,) = assemble([a_member(), group], Memo()).problems
 
-    assert problem.code == "E-VALUE"
+    assert problem.code == "E-WE-GROUP-UNKNOWN"
     assert message in problem.message
     assert problem.hint == hint
 

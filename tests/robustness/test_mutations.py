@@ -14,8 +14,9 @@ from meshd.compiler import Reach, compile_plan
 from meshd.envoy import render
 from meshd.memo import Memo
 from meshd.mesh.load import Loaded, load
+from meshd.mesh.mesh import Mesh
 from meshd.names import BlobId
-from meshd.problems import errors
+from meshd.problems import Problems, errors
 from tests.robustness.mutations import Mutation, mutations
 
 STORIES = sorted(path.parent for path in (Path(__file__).parent.parent / "golden").glob("*/README.md"))
@@ -64,22 +65,28 @@ def judge(case: Broken) -> None:
         assert 1 <= problem.at.line <= max(1, content.count("\n") + 1), problem
         assert problem.message
         assert problem.code
-    if case.mutation.kind == "wrong type" and loaded.mesh is None:
-        here = [problem.at.line for problem in errors(loaded.problems) if problem.at.file == case.path]
-        assert case.mutation.line in here, [str(problem) for problem in errors(loaded.problems)]
     if loaded.mesh is None:
-        assert _is_told(case, loaded), [str(problem) for problem in errors(loaded.problems)]
-        return
-    for host in loaded.mesh.workloads:
+        found = errors(loaded.problems)
+        assert _is_told(case, found), [str(problem) for problem in found]
+    else:
+        render_all(loaded.mesh, memo)
+
+
+def render_all(mesh: Mesh, memo: Memo) -> None:
+    for host in mesh.workloads:
         for reach in (Reach(), Reach(capture="nftables")):
-            for plan in compile_plan(loaded.mesh, host, reach, memo).plans:
+            for plan in compile_plan(mesh, host, reach, memo).plans:
                 render(plan, memo)
 
 
-def _is_told(case: Broken, loaded: Loaded) -> bool:
-    """An error points into the changed object, or names its file; else only references to it dangle."""
-    found = errors(loaded.problems)
+def _is_told(case: Broken, found: Problems) -> bool:
+    """An error points into the changed object, or names its file; else only references to it dangle.
+
+    A value of the wrong type is found while its own document is read, so that its very line is known.
+    """
     here = [problem.at.line for problem in found if problem.at.file == case.path]
+    if case.mutation.kind == "wrong type":
+        return case.mutation.line in here
     if _same_object(case, here) or any(case.path in problem.message for problem in found):
         return True
     return not any(problem.code in _OF_ONE_DOCUMENT for problem in found)

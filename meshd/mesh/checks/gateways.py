@@ -22,7 +22,7 @@ from meshd.mesh.openings import Speaks, conflicts, openings, speaks
 from meshd.mesh.survey import Survey
 from meshd.mesh.visibility import hosts_of, is_for_mesh
 from meshd.names import Namespace, ServiceHost
-from meshd.problems import Origin, Problem, Problems, nearest
+from meshd.problems import Origin, Problem, Problems, closest
 from meshd.resources.gateway import Gateway
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.l4_routes import L4MatchAttributes, TLSMatchAttributes
@@ -115,10 +115,10 @@ def _unknown(virtual_service: VirtualService, doors: Doors) -> Iterator[Problem]
     for text, at in _named(virtual_service):
         gateway = gateway_name(text, namespace)
         if gateway != MESH and gateway not in doors:
-            message = f"no Gateway {gateway}"
-            yield Problem(code="E-VALUE", at=at, message=message, hint=_near(text, gateway, namespace, doors))
-        elif gateway != MESH and gateway not in general:
-            message = f"{gateway} is none of this VirtualService's gateways, so that nothing comes through it"
+            hint = _near(text, gateway, namespace, doors)
+            yield Problem(code="E-VS-GATEWAY-UNKNOWN", at=at, message=f"no Gateway {gateway}", hint=hint)
+        elif gateway not in general:
+            message = f"{gateway} is none of this VirtualService's gateways, so that no match can choose it"
             yield Problem(code="W-VALUE", at=at, message=message, hint="name it in spec.gateways")
 
 
@@ -140,10 +140,12 @@ def _near(text: str, gateway: GatewayName, namespace: Namespace, doors: Doors) -
     """The same name in another namespace is likelier than another name."""
     name = gateway.partition("/")[2]
     elsewhere = sorted(known for known in doors if known.partition("/")[2] == name)
-    if elsewhere:
-        return f"did you mean {elsewhere[0]!r}?"
     own = [known.partition("/")[2] for known in doors if known.startswith(f"{namespace}/")]
-    return nearest(text, [*own, *doors, MESH])
+    near = elsewhere[0] if elsewhere else closest(text, [*own, *doors, MESH])
+    if near is None:
+        return ""
+    door = doors.get(gateway_name(near, namespace))
+    return f"did you mean {near!r} ({door.gateway.origin})?" if door else f"did you mean {near!r}?"
 
 
 def _door(gateway: Gateway) -> _Door:
