@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from meshd.compiler.connections import service_chain
+from meshd.compiler.destinations import is_callable
 from meshd.compiler.l4_rules import Ruled, networks, tcp_rules, tls_rules
 from meshd.compiler.mesh_rules import rules_for_mesh
 from meshd.compiler.offers import Served
@@ -73,13 +74,18 @@ class ConnectionGroups:
         ground = self._ground(prefixes, by_name=by_name, nameless=nameless)
         _, rule = next(self._tls.covering(served.upstream.service.host), _NONE)
         ruled = self._tls_ruled(rule, served.port.number, ground) if rule else None
-        return self._view.memo.recall(_tls_group, self._view.memo, served.upstream, served.port, ground, ruled)
+        own = self._is_callable(served)
+        return self._view.memo.recall(_tls_group, self._view.memo, served.upstream, served.port, ground, ruled, own)
 
     def tcp(self, served: Served, prefixes: Iterable[str]) -> Group:
         ground = self._ground(prefixes)
         _, rule = next(self._tcp.covering(served.upstream.service.host), _NONE)
         ruled = self._tcp_ruled(rule, served.port.number, ground) if rule else None
-        return self._view.memo.recall(_tcp_group, self._view.memo, served.upstream, served.port, ground, ruled)
+        own = self._is_callable(served)
+        return self._view.memo.recall(_tcp_group, self._view.memo, served.upstream, served.port, ground, ruled, own)
+
+    def _is_callable(self, served: Served) -> bool:
+        return is_callable(served.upstream, served.port, captured=self._captured)
 
     def _ground(self, prefixes: Iterable[str], *, by_name: bool = False, nameless: bool = False) -> Ground:
         return self._view.memo.recall(_ground, " ".join(prefixes), by_name, nameless)
@@ -156,10 +162,19 @@ def _ruled_group(ruled: Ruled) -> Group:
     return Group(chains=ruled.chains, problems=ruled.problems)
 
 
-def _tls_group(memo: Memo, upstream: Upstream, port: Port, ground: Ground, ruled: Ruled | None) -> Group:
+def _tls_group(  # noqa: PLR0917 (a memo knows inputs by their place)
+    memo: Memo,
+    upstream: Upstream,
+    port: Port,
+    ground: Ground,
+    ruled: Ruled | None,
+    callable_: bool,  # noqa: FBT001
+) -> Group:
     """Endpoints come and go, and their service with them; its chains stay."""
     if ruled and ruled.complete:
         return memo.same(_ruled_group(ruled))
+    if not callable_:
+        return Group(chains=())
     own = tuple(service_chain(upstream, port, match=match) for match in _tls_matches(upstream.service.host, ground))
     return memo.same(Group(chains=own, problems=() if own else (_no_server_name(upstream, port),)))
 
@@ -172,9 +187,17 @@ def _tls_matches(host: ServiceHost, ground: Ground) -> Iterator[ChainMatch]:
         yield ChainMatch(prefix_ranges=ground.prefixes, transport="tls" if ground.by_name else None)
 
 
-def _tcp_group(memo: Memo, upstream: Upstream, port: Port, ground: Ground, ruled: Ruled | None) -> Group:
+def _tcp_group(  # noqa: PLR0917 (a memo knows inputs by their place)
+    memo: Memo,
+    upstream: Upstream,
+    port: Port,
+    ground: Ground,
+    ruled: Ruled | None,
+    callable_: bool,  # noqa: FBT001
+) -> Group:
     found = ruled or Ruled()
-    own = () if found.complete else (service_chain(upstream, port, match=ChainMatch(prefix_ranges=ground.prefixes)),)
+    rest = callable_ and not found.complete
+    own = (service_chain(upstream, port, match=ChainMatch(prefix_ranges=ground.prefixes)),) if rest else ()
     return memo.same(Group(chains=(*found.chains, *own), problems=found.problems))
 
 

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from meshd.compiler.destinations import is_callable
+from meshd.compiler.mesh_rules import rules_for_mesh
 from meshd.compiler.upstream import Upstream
 from meshd.compiler.view import View
 from meshd.mesh.visibility import Scope
+from meshd.names import ServiceHost
+from meshd.registry.host_table import HostTable
 from meshd.registry.service import Family, Port
+from meshd.resources.virtual_service import VirtualService
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -73,14 +77,33 @@ class Offer:
 
 
 def offers(view: View, within: Scope, *, captured: bool) -> dict[int, Offer]:
-    """By port number; of services that can be called."""
+    """By port number; of services that can be called, or whose connections rules may lead elsewhere."""
     found: dict[int, Offer] = {}
+    ruled = _Ruled(within)
     for service in sorted(within.services.values(), key=attrgetter("precedence", "host")):
         upstream = view.upstream(service)
         for port in service.ports:
-            if is_callable(upstream, port, captured=captured):
+            if is_callable(upstream, port, captured=captured) or ruled.leads(service.host, port.family):
                 found.setdefault(port.number, Offer()).add(Served(upstream, port))
     return found
+
+
+class _Ruled:
+    """The hosts that have `tls` or `tcp` rules; few meshes have to ask."""
+
+    __slots__ = ("_tables", "_within")
+
+    def __init__(self, within: Scope) -> None:
+        self._within = within
+        self._tables: dict[Family, HostTable[VirtualService]] = {}
+
+    def leads(self, host: ServiceHost, speaks: Family) -> bool:
+        """Not requests: of those the table of routes knows."""
+        if speaks != "tls" and speaks != "tcp":  # noqa: PLR1714 (mypy sees which ones are left)
+            return False
+        if speaks not in self._tables:
+            self._tables[speaks] = HostTable(rules_for_mesh(self._within, speaks))
+        return next(self._tables[speaks].covering(host), None) is not None
 
 
 def united(each: Iterable[Offer]) -> Offer:

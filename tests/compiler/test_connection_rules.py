@@ -15,6 +15,8 @@ from tests.compiler.plans import a_plan, codes, compiled, listener
 
 BOUND: Sidecar = a_sidecar(egress=(egress(protocol=""),))
 
+NETWORK = ("10.1.0.0/16",)
+
 
 def tls_services(*names: str):
     return [a_service_entry(name, ports=(a_port(443, "tls"),)) for name in names]
@@ -166,6 +168,21 @@ def test_tcp_is_routed_by_address_and_the_service_has_the_rest():
         ("10.1.0.0/16", "outbound|1||b.shop"),
         ("*", "outbound|5432||a.shop"),
     ]
+
+
+@pytest.mark.spec("S-8", "X-10")
+def test_rules_lead_connections_away_from_a_service_that_only_capture_could_call():
+    """The service itself gets none: nobody knows which of its addresses was meant."""
+    none = a_service_entry("a", ports=(a_port(5432, "tcp"), a_port(443, "tls")), resolution="NONE", addresses=NETWORK)
+    b = a_service_entry("b", ports=(a_port(1, "tcp"),))
+    some = tcp_rules("a", tcp(to="b.shop", destination_subnets=("10.1.0.0/16",)))
+    by_name = tls_rules("a", sni("a.shop", to="b.shop"))
+
+    assert on(5432, none, b, some) == [("10.1.0.0/16", "outbound|1||b.shop")]
+    assert on(443, none, b, by_name) == [("a.shop", "outbound|1||b.shop")]
+    assert {each.name for each in a_plan(BOUND, none, b).listeners} == {
+        each.name for each in a_plan(BOUND, b).listeners
+    }
 
 
 @pytest.mark.spec("V-111", "V-113")
