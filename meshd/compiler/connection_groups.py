@@ -168,12 +168,12 @@ def _tls_group(  # noqa: PLR0917 (a memo knows inputs by their place)
     port: Port,
     ground: Ground,
     ruled: Ruled | None,
-    callable_: bool,  # noqa: FBT001
+    reachable: bool,  # noqa: FBT001
 ) -> Group:
     """Endpoints come and go, and their service with them; its chains stay."""
     if ruled and ruled.complete:
         return memo.same(_ruled_group(ruled))
-    if not callable_:
+    if not reachable:
         return Group(chains=())
     own = tuple(service_chain(upstream, port, match=match) for match in _tls_matches(upstream.service.host, ground))
     return memo.same(Group(chains=own, problems=() if own else (_no_server_name(upstream, port),)))
@@ -193,10 +193,10 @@ def _tcp_group(  # noqa: PLR0917 (a memo knows inputs by their place)
     port: Port,
     ground: Ground,
     ruled: Ruled | None,
-    callable_: bool,  # noqa: FBT001
+    reachable: bool,  # noqa: FBT001
 ) -> Group:
     found = ruled or Ruled()
-    rest = callable_ and not found.complete
+    rest = reachable and not found.complete
     own = (service_chain(upstream, port, match=ChainMatch(prefix_ranges=ground.prefixes)),) if rest else ()
     return memo.same(Group(chains=(*found.chains, *own), problems=found.problems))
 
