@@ -1,4 +1,4 @@
-"""What happens to some requests only, and what is counted: told by statistics and numbers, not by time (spec 5.2, 5.6)."""
+"""What happens to some requests only, and what is counted: told by statistics and numbers (spec 5.2, 5.6)."""
 
 from __future__ import annotations
 

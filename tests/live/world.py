@@ -148,7 +148,11 @@ def _configuration(
     own = directory / plan.proxy
     own.mkdir()
     settings = BootstrapSettings(
-        proxy=plan.proxy, host=plan.host, xds_socket=str(own / "xds.sock"), admin_socket=str(own / "admin.sock")
+        proxy=plan.proxy,
+        host=plan.host,
+        xds_socket=str(own / "xds.sock"),
+        admin_socket=str(own / "admin.sock"),
+        locality=plan.locality,
     )
     rendered = replace(render(plan, Memo()), secrets=secrets(plan.secrets, present(plan.secrets), Memo()))
     return fallback(rendered, assignments(plan, found, Memo()), settings), settings
