@@ -16,13 +16,14 @@ from typing import Final
 from meshd.memo import Memo
 from meshd.resources.resource import Resource
 
-_NEXT_DOCUMENT: Final = re.compile(rb"^---", re.MULTILINE)
-_DIRECTIVE: Final = re.compile(rb"^%", re.MULTILINE)
+_NEXT_DOCUMENT: Final = re.compile(rb"^---(?=\s|\Z)", re.MULTILINE)
+_UNTOLD: Final = re.compile(rb"^%|\r(?!\n)", re.MULTILINE)
+"""A directive changes what follows it; lines that end by a return alone are not counted as such here."""
 
 
 def unchanged(path: str, content: bytes, resources: tuple[Resource, ...], memo: Memo) -> tuple[Resource, ...]:
     """`resources` of a file; each that stands in a document of the same text at the same line is the former object."""
-    if len(resources) < 2 or _DIRECTIVE.search(content):  # a directive changes what follows it
+    if len(resources) < 2 or _UNTOLD.search(content):
         return resources
     texts = list(_documents(content))
     lines = [line for line, _ in texts]
@@ -38,7 +39,7 @@ def unchanged(path: str, content: bytes, resources: tuple[Resource, ...], memo: 
 
 
 def _documents(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each with the line it begins at; in YAML nothing but a document begins with `---` in the first column."""
+    """Each with the line it begins at; in YAML nothing else begins with the word `---` in the first column."""
     line = 1
     starts = [0, *(match.start() for match in _NEXT_DOCUMENT.finditer(content))]
     for start, end in pairwise([*starts, len(content)]):

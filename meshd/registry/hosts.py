@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
@@ -14,12 +15,23 @@ T = TypeVar("T")
 
 
 def canonical(name: str) -> ServiceHost:
-    """Lower case, without the dot that may end a FQDN; short names stay short."""
+    """Lower case, without the dot that may end a FQDN; short names stay short. An address or CIDR in its one form."""
+    if name[-1:].isdigit() or ":" in name:  # no domain ends so
+        return ServiceHost(_canonical_address(name.lower()))
     return ServiceHost(name.lower().removesuffix("."))
 
 
+def _canonical_address(text: str) -> str:
+    """A CIDR of one address is that address."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return text
+    return str(network.network_address if network.num_addresses == 1 else network)
+
+
 def complete(name: str, namespace: Namespace, domain_suffix: str) -> ServiceHost:
-    """The full name of what an object of `namespace` calls `name`. `*`, IP addresses and CIDRs stay as they are."""
+    """The full name of what an object of `namespace` calls `name`. `*` stays as it is."""
     if "." in name or ":" in name or name == "*":
         return canonical(name)
     return ServiceHost(f"{name}.{namespace}.{domain_suffix}".lower())

@@ -223,6 +223,26 @@ def test_virtual_services_of_one_host_may_be_exported_apart(first, second, expec
     assert [code for code in codes(*pair) if code == "E-VS-DUP-HOST"] == expected
 
 
+def test_of_several_that_have_a_host_already_the_same_one_is_named_each_time():
+    """Whatever order a set has today."""
+    namespaces = ("a", "b", "c", "d", "e")
+    those = [a_virtual_service(each, hosts=("x.shop",), export_to=(each,), namespace=each) for each in namespaces]
+    other = a_virtual_service("other", hosts=("x.shop",), export_to=namespaces, namespace="z")
+
+    (problem,) = (each for each in found(*those, other) if each.code == "E-VS-DUP-HOST")
+    assert "virtualservice-a.yaml" in problem.message
+
+
+@pytest.mark.spec("V-1", "V-8")
+@pytest.mark.parametrize(
+    ("one", "same"), [("::1", "0:0::1"), ("10.7.0.1", "10.7.0.1/32"), ("10.7.0.1/8", "10.0.0.0/8")]
+)
+def test_an_address_is_the_same_host_however_it_is_written(one: str, same: str):
+    pair = (a_virtual_service("one", a_route(), hosts=(one,)), a_virtual_service("two", a_route(), hosts=(same,)))
+
+    assert codes(REVIEWS, *pair) == ["E-VS-DUP-HOST"]
+
+
 @pytest.mark.spec("V-8")
 def test_a_wildcard_and_a_host_in_it_may_coexist():
     wide = a_virtual_service("wide", a_route(), hosts=("*.shop",))

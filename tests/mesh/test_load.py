@@ -225,6 +225,35 @@ def test_a_file_that_moves_is_told_at_its_new_place():
     assert told(repository.load()) == ["b.yaml:8:27 E-VS-DEST-UNKNOWN"]
 
 
+@pytest.mark.parametrize("ending", ["\r", "\r\n", "\n"])
+def test_an_edit_is_seen_however_lines_end(ending: str):
+    comment = f"# a shop,{ending}# as it was{ending}# found{ending}# on an old{ending}# machine" + 5 * f"{ending}#"
+    repository = Repository(a=f"{comment}\n{RULE}---\n{SERVICE}")
+    repository.load()
+    repository.files["a"] = repository.files["a"].replace("labels: {version: v1}", "labels: {version: v7}")
+
+    mesh = repository.load().mesh
+
+    assert mesh
+    assert mesh.destination_rules["reviews.shop"][0].subsets["v1"].labels == {"version": "v7"}
+
+
+def test_an_edit_below_a_line_that_only_looks_like_a_documents_first_is_seen():
+    head = (
+        "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: answer}, spec: {\nhosts: [x.shop],"
+    )
+    answer = f'{head} http: [{{directResponse: {{status: 200, body: {{string: "a\n---b\nLAST"}}}}}}]}}}}\n'
+    repository = Repository(a=f"{answer}---\n{SERVICE}")
+    repository.load()
+    repository.files["a"] = repository.files["a"].replace("LAST", "NEXT")
+
+    mesh = repository.load().mesh
+
+    assert mesh
+    (virtual_service,) = mesh.virtual_services["x.shop"]
+    assert "NEXT" in str(virtual_service.http[0].direct_response)
+
+
 def test_of_an_edited_file_the_documents_that_did_not_change_are_the_same_objects():
     repository = Repository(a=f"{SERVICE}---\n{ROUTE}---\n{RULE}")
     before = repository.load().mesh

@@ -25,10 +25,10 @@ def _overlaps(host: ServiceHost, sharing: Iterable[VirtualService]) -> Iterator[
     seen_in: dict[str, VirtualService] = {}
     for virtual_service in sharing:
         seen = exports(virtual_service.export_to, Namespace(virtual_service.metadata.namespace))
-        where = next(iter(seen_in), None) if "*" in seen else next((to for to in ("*", *seen) if to in seen_in), None)
-        if where is not None:
-            yield _problem(host, virtual_service, seen_in[where])
-        for to in seen:
+        owners = [seen_in[to] for to in (seen_in if "*" in seen else ("*", *sorted(seen))) if to in seen_in]
+        if owners:
+            yield _problem(host, virtual_service, owners[0])
+        for to in sorted(seen):
             seen_in.setdefault(to, virtual_service)
 
 
