@@ -97,7 +97,11 @@ def web(path: str = "/", host: str | None = None, **headers: str) -> Ask:
     return asked.to(host) if host else asked
 
 
-PLAIN = coming_in("G-3-what-is-bound", web("/a").gives(by="v1", path="/a", sent_host="$host"), routes=TO_V1)
+PLAIN = coming_in(
+    "G-3.2-a-server-listens-where-its-service-does",
+    web("/a").gives(by="v1", path="/a", sent_host="$host"),
+    routes=TO_V1,
+)
 
 MOVED = coming_in(
     "V-63-the-requests-port-is-that-of-the-server",
@@ -125,6 +129,7 @@ GRPC = coming_in(
 
 CASES = (
     *(PLAIN, MOVED, GRPC),
+    coming_in("G-3.8-a-defaultEndpoint-is-ignored", web().gives(by="v2"), web(host="x.$host").gives(404), routes=TO_V2),
     # --- hosts ---
     coming_in(
         "G-3.7-a-Host-without-VirtualService-is-404",

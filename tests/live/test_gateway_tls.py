@@ -91,6 +91,10 @@ spec:
   servers:
   - {{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ["*.tls.live"], tls: {{httpsRedirect: true}}}}
 {"".join(server(f"{name}.tls.live", tls) for name, tls in SERVERS.items())}
+  - port: {{number: 443, name: https-counted, protocol: HTTPS}}
+    name: the-shop
+    hosts: [counted.tls.live]
+    tls: {SIMPLE}
 ---
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -353,6 +357,13 @@ def test_a_backend_learns_who_was_not_verified(live: Live):
 
     (told,) = answer.sent("x-forwarded-client-cert")
     assert 'Subject="CN=the stranger"' in told
+
+
+@pytest.mark.spec("G-3.1")
+def test_a_server_is_counted_by_its_name(live: Live):
+    assert live.send(at("counted"), CASES[0]).status == 200
+
+    assert live.statistic(r"http\.the-shop\.downstream_rq_2xx", "gateway") == 1
 
 
 # --- the handshake ----------------------------------------------------------------------------------------------
