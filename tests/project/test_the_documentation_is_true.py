@@ -1,14 +1,17 @@
-"""What stands around the code says what the code does: links, keys, verbs, kinds, examples, manual pages."""
+"""What stands around the code says what the code does: links, keys, verbs, kinds, examples, manual pages.
+
+What a page shows as YAML or JSON is read as meshd reads it: `pages.py` says which blocks make a mesh together.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
 import types
 import typing
-from pathlib import Path
 
 import pytest
 
@@ -16,10 +19,13 @@ from meshd.cli import VERBS
 from meshd.config import AgentConfig, load_config
 from meshd.decode.messages import camel_case
 from meshd.fields import Message
+from meshd.problems import errors
 from meshd.resources import KINDS, NOT_YET
+from tests.apart import complaint
+from tests.project.pages import PAGES, TOP, blocks, sections, shown
 
-TOP = Path(__file__).resolve().parents[2]
-PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/*.md"), *TOP.glob("examples/*.md"), *TOP.glob("packaging/*.md")])
+SECTIONS = [section for page in PAGES for section in sections(page)]
+CONFIGURATION = re.compile(r"(host|repository):")
 MANUALS = sorted(TOP.glob("docs/man/*.[15]"))
 
 
@@ -48,6 +54,49 @@ def test_every_link_leads_somewhere(page):
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
 
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_every_anchor_is_a_heading(page):
+    found = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text())
+
+    missing = [f"{target}#{anchor}" for target, anchor in found if anchor not in anchors(page.parent / target, page)]
+
+    assert missing == []
+
+
+def anchors(target, page):
+    """As GitHub makes them of headings."""
+    text = (page if target == page.parent else target).read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=str)
+def test_what_a_page_shows_is_a_valid_mesh_that_renders(section):
+    """Warnings are those that the page itself speaks of."""
+    made = shown(section)
+
+    assert errors(made.problems) == ()
+    assert [str(problem) for problem in made.problems if problem.code not in section.codes] == []
+
+
+@pytest.mark.envoy
+def test_a_real_envoy_accepts_what_the_pages_show(envoy_binary, short_tmp):
+    plans = [plan for section in SECTIONS for plan in shown(section).plans]
+
+    assert complaint(plans, envoy_binary, short_tmp) == ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_what_a_page_shows_as_configuration_or_json_is_read(page, tmp_path):
+    file = tmp_path / "meshd.yaml"
+    for text in blocks(page.read_text(), "yaml"):
+        if CONFIGURATION.match(text):
+            file.write_text(text)
+            assert load_config(file, "anything")[1] == ()
+    for text in blocks(page.read_text(), "json"):
+        json.loads(text)
 
 
 @pytest.mark.parametrize("page", ["docs/configuration.md", "docs/man/meshd.yaml.5"])
