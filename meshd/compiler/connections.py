@@ -13,7 +13,7 @@ from meshd.compiler.destinations import Destinations, Target, Unroutable
 from meshd.compiler.load_balancers import hash_key
 from meshd.compiler.upstream import Upstream
 from meshd.names import cluster_name
-from meshd.plan import ChainMatch, DownstreamTls, HashOnSourceIp, TcpChain, Tunnel, WeightedCluster
+from meshd.plan import ChainMatch, DownstreamTls, Filtered, HashOnSourceIp, TcpChain, Tunnel, WeightedCluster
 from meshd.problems import Origin, Problems
 from meshd.registry.service import Port
 from meshd.resources.destination_rule import TunnelSettings
@@ -71,8 +71,20 @@ def _chain(
         max_connection_duration=max_connection_duration(pool),
         tunnel=_tunnel(targets),
         sni_dns_port=_sni_dns_port(targets),
+        filtered=_filtered(targets) if tls or not _is_of_tls(match) else None,
         origin=origin,
     )
+
+
+def _filtered(targets: Sequence[Weighted]) -> Filtered | None:
+    """What all of them speak. Envoy speaks Redis itself, to one cluster and in no tunnel."""
+    spoken = {to.upstream.filtered.get(to.cluster) for to, _ in targets}
+    by = spoken.pop() if len(spoken) == 1 else None
+    return None if by == "redis" and (len(targets) > 1 or _tunnel(targets)) else by
+
+
+def _is_of_tls(match: ChainMatch) -> bool:
+    return match.transport == "tls" or bool(match.server_names)
 
 
 def _tunnel(targets: Sequence[Weighted]) -> Tunnel | None:

@@ -15,6 +15,7 @@ from meshd.compiler.connection_pools import (
     tcp_keepalive,
     upstream_http,
 )
+from meshd.compiler.filtered import filtered
 from meshd.compiler.inbound_identity import MESH_ALPNS, mutual_tls
 from meshd.compiler.inbound_ports import InboundPort
 from meshd.names import ClusterName, RouteTableName
@@ -23,8 +24,10 @@ from meshd.plan import (
     ChainMatch,
     Cluster,
     ClusterEndpoints,
+    Discovery,
     DownstreamTls,
     FilterChain,
+    Filtered,
     Forward,
     HttpChain,
     IpAddress,
@@ -50,16 +53,17 @@ def chains(port: InboundPort, settings: MeshSettings, *, has_identity: bool) -> 
     TLS of others is the application's own, where it speaks no HTTP; else nobody would understand it.
     """
     match = ChainMatch(destination_port=None if port.bind else port.number)
+    by = filtered(port.port.protocol, settings.features, _discovery(port))
     if port.termination:
-        return (_chain(port, replace(match, transport="tls"), port.termination.tls),)
+        return (_chain(port, replace(match, transport="tls"), port.termination.tls, by),)
     if not ends_mesh_tls(port, has_identity=has_identity):
-        return (_chain(port, match, None),)
+        return (_chain(port, match, None, by),)
     mutual = mutual_tls(settings, http=port.is_http)
-    others = () if port.is_http else (_chain(port, replace(match, transport="tls"), None),)
+    others = () if port.is_http else (_chain(port, replace(match, transport="tls"), None, None),)
     return (
-        _chain(port, replace(match, transport="tls", alpn=MESH_ALPNS), mutual),
+        _chain(port, replace(match, transport="tls", alpn=MESH_ALPNS), mutual, by),
         *others,
-        _chain(port, replace(match, transport="raw_buffer"), None),
+        _chain(port, replace(match, transport="raw_buffer"), None, by),
     )
 
 
@@ -68,7 +72,7 @@ def ends_mesh_tls(port: InboundPort, *, has_identity: bool) -> bool:
     return has_identity and not port.termination and (port.peers or not port.speaks_first)
 
 
-def _chain(port: InboundPort, match: ChainMatch, tls: DownstreamTls | None) -> FilterChain:
+def _chain(port: InboundPort, match: ChainMatch, tls: DownstreamTls | None, by: Filtered | None) -> FilterChain:
     if port.is_http:
         return HttpChain(
             route_table=RouteTableName(port.cluster),
@@ -88,6 +92,7 @@ def _chain(port: InboundPort, match: ChainMatch, tls: DownstreamTls | None) -> F
         tls=tls,
         idle_timeout=tcp_idle_timeout(pool),
         max_connection_duration=max_connection_duration(pool),
+        filtered=by,
         origin=port.origin,
     )
 
@@ -97,13 +102,17 @@ SOURCES: Final = ("127.0.0.6", "::1")
 no address of the kind for IPv6 (`::6` would have to be added to the host first)."""
 
 
+def _discovery(port: InboundPort) -> Discovery:
+    return ByEds() if port.to else OriginalDestination()
+
+
 def cluster(port: InboundPort, settings: MeshSettings) -> Cluster:
     pool = port.policy.connection_pool
     return Cluster(
         name=port.cluster,
         service=port.service,
         port=port.number,
-        discovery=ByEds() if port.to else OriginalDestination(),
+        discovery=_discovery(port),
         connect_timeout=connect_timeout(pool, settings.connect_timeout),
         circuit_breakers=circuit_breakers(pool),
         retry_budget=retry_budget(port.policy.retry_budget),

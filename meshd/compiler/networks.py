@@ -8,6 +8,7 @@ from math import lcm
 
 from meshd.compiler.distance import distance
 from meshd.compiler.host import Host
+from meshd.registry.networks import is_apart
 from meshd.registry.service import Instance
 
 
@@ -31,8 +32,9 @@ class Reachable:
 
 
 def is_elsewhere(instance: Instance, host: Host) -> bool:
-    """An instance that names no network, or one that has no gateway, is taken to be reachable as it is."""
-    return instance.network != host.network and instance.network in host.settings.networks
+    """Whether gateways stand for it: it is apart from here, or has no address by which anybody could call it."""
+    apart = is_apart(host.network, instance.network) if instance.address else instance.network != host.network
+    return apart and instance.network in host.settings.networks
 
 
 def reachable(instances: Iterable[Instance], crossing: Iterable[Instance], host: Host) -> Reachable:

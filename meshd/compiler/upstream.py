@@ -18,6 +18,7 @@ from meshd.compiler.connection_pools import (
     upstream_http,
 )
 from meshd.compiler.endpoints import in_order, places
+from meshd.compiler.filtered import filtered
 from meshd.compiler.host import Host
 from meshd.compiler.load_balancers import discovery, load_balancer
 from meshd.compiler.localities import Spread, spread
@@ -28,7 +29,7 @@ from meshd.mesh.mesh import Mesh
 from meshd.mesh.rules import MergedRule
 from meshd.mesh.selection import rule_for
 from meshd.names import ClusterName, DnsName, ProxyName, ServiceHost, cluster_name
-from meshd.plan import ByEds, Cluster, ClusterEndpoints, Discovery, DnsAddress, Secret, UpstreamHttp
+from meshd.plan import ByEds, Cluster, ClusterEndpoints, Discovery, DnsAddress, Filtered, Secret, UpstreamHttp
 from meshd.registry.service import Port, Service
 
 
@@ -37,6 +38,7 @@ class Upstream:
     """A service as the clients on this host call it. `policies`: of each of its clusters.
 
     `endpoints`: of those clusters that have any; those of NONE, PASSTHROUGH and DYNAMIC_DNS are told by the traffic.
+    `filtered`: clusters whose protocol has a filter of its own in front.
     """
 
     service: Service
@@ -44,6 +46,7 @@ class Upstream:
     endpoints: tuple[ClusterEndpoints, ...]
     dns_names: frozenset[DnsName]
     policies: dict[ClusterName, Policy]
+    filtered: dict[ClusterName, Filtered]
     secrets: tuple[Secret, ...] = ()
 
     def policy(self, port: Port) -> Policy:
@@ -63,6 +66,7 @@ def upstream(service: Service, host: Host, proxy: ProxyName, *rules: MergedRule)
         endpoints=endpoints,
         dns_names=frozenset(_dns_names(endpoints)),
         policies={each.name: each.policy for each in calls},
+        filtered=dict(_filtered(calls, parts)),
         secrets=tuple(secret for part in parts for secret in part.secrets),
     )
 
@@ -139,6 +143,13 @@ def _endpoints(cluster: Cluster, share: Spread, service: Service) -> ClusterEndp
         drops_unhealthy=cluster.healthy_panic_percent > 0,
         origin=service.origin,
     )
+
+
+def _filtered(calls: list[Call], parts: list[_Part]) -> Iterator[tuple[ClusterName, Filtered]]:
+    for each, part in zip(calls, parts, strict=True):
+        by = filtered(each.port.protocol, each.host.settings.features, part.cluster.discovery)
+        if by:
+            yield each.name, by
 
 
 def _dns_names(found: tuple[ClusterEndpoints, ...]) -> Iterator[DnsName]:

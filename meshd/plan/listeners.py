@@ -78,6 +78,10 @@ class Tunnel:
     use_post: bool = False
 
 
+Filtered = Literal["mongo", "redis"]
+"""A protocol that Envoy has a filter for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpChain:
     """Bytes, passed to clusters by weight; without destinations the connection is closed.
@@ -96,7 +100,7 @@ class TcpChain:
     max_connection_duration: timedelta | None = None
     tunnel: Tunnel | None = None
     sni_dns_port: int | None = None
-    filtered: Literal["mongo", "redis"] | None = None
+    filtered: Filtered | None = None
     origin: Origin = NOWHERE
 
 

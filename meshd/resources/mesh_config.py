@@ -20,7 +20,7 @@ from meshd.fields import (
     namespace_label,
 )
 from meshd.problems import Problem
-from meshd.resources.finding import invalid
+from meshd.resources.finding import doubtful, invalid
 from meshd.resources.resource import Resource
 from meshd.resources.sidecar import OutboundTrafficPolicy
 from meshd.resources.virtual_service import HTTPRetry
@@ -88,6 +88,12 @@ class Features(Message):
     mongo: bool = False
     redis: bool = False
     mysql: bool = False
+
+    def check(self) -> Iterator[Problem]:
+        """Envoy has its filter for MySQL in builds with contrib extensions only, and meshd cannot know of all hosts."""
+        if self.mysql:
+            message = "has no effect: Envoy's filter for MySQL is not in its usual builds"
+            yield doubtful(self.origin.at("mysql"), message, "MYSQL ports are proxied as TCP; remove it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -345,13 +345,13 @@ def test_services_of_the_mesh_are_reached_by_the_name_that_its_clients_ask_for()
 @pytest.mark.spec("G-4.2", "W-4")
 def test_what_is_passed_on_stays_in_the_network_of_the_gateway():
     far = an_endpoint("10.1.0.1", network="west", service_account="web")
-    near = an_endpoint("10.0.0.1", service_account="web")
+    near = an_endpoint("10.0.0.1", network="east", service_account="web")
     inside = a_service_entry("web", hosts=("web.local",), location="MESH_INTERNAL", endpoints=(near, far))
     west = Network(gateways=(NetworkGateway(address="192.0.2.1"),))
     front = a_gateway("front", a_server(443, "TLS", "*.local", tls="AUTO_PASSTHROUGH"), a_server(80))
     to_it = a_virtual_service("web", a_route(a_destination("web.local")), hosts=("web.example",), gateways=("front",))
 
-    plan = a_gateway_plan(inside, front, to_it, a_mesh_config(networks={"west": west}))
+    plan = a_gateway_plan(inside, front, to_it, a_mesh_config(networks={"west": west}), network="east")
 
     assert {each.cluster: [to.address.ip for to in each.endpoints] for each in plan.endpoints} == {
         "outbound_.80_._.web.local": ["10.0.0.1"],

@@ -374,7 +374,7 @@ def test_a_gateway_stands_where_the_nearest_behind_it_does():
     here = an_endpoint("10.0.0.9", locality="eu/a", service_account="x")
     service = a_service_entry(location="MESH_INTERNAL", endpoints=(far, near, here))
 
-    plan = a_plan(service, a_rule(), networks(there=("192.0.2.1",)), locality="eu/a")
+    plan = a_plan(service, a_rule(), networks(there=("192.0.2.1",)), locality="eu/a", network="here")
 
     assert [(each.address.ip, each.priority) for each in endpoints(plan, REVIEWS)] == [
         ("10.0.0.9", 0),
@@ -401,6 +401,14 @@ def test_who_names_no_network_or_one_without_gateways_is_called_directly():
     service = spread_over(("10.0.0.1", "", 1), ("10.0.0.2", "elsewhere", 1))
 
     assert reached(a_plan(service, network="here")) == [("10.0.0.1", 80, 1), ("10.0.0.2", 80, 1)]
+
+
+@pytest.mark.spec("W-4")
+def test_a_host_that_names_no_network_calls_everybody_directly_whoever_has_an_address():
+    service = spread_over(("10.0.0.1", "", 1), ("10.0.0.2", "there", 1), ("", "there", 3))
+
+    direct = [("10.0.0.1", 80, 1), ("10.0.0.2", 80, 1)]
+    assert reached(a_plan(service, networks(there=("192.0.2.1",)))) == [*direct, ("192.0.2.1", 15443, 3)]
 
 
 @pytest.mark.spec("W-1", "W-4")

@@ -20,7 +20,7 @@ from tests.resources.judging import verdict
         "identity: {certChain: /a, key: /b, rootCert: /c}",
         "egressGateway: {host: egress.example, selector: {istio: egress}}, ingressGateway: {selector: {istio: in}}",
         "networks: {n1: {gateways: [{address: 192.0.2.1}, {address: '2001:db8::1', port: 443}]}}",
-        "features: {mongo: true, redis: false, mysql: true}",
+        "features: {mongo: true, redis: false, mysql: false}",
     ],
 )
 def test_settings(spec: str):
@@ -35,6 +35,7 @@ def test_settings(spec: str):
         ("trustDomain: 'spiffe://a'", ["E-VALUE trustDomain"]),
         ("connectTimeout: 0s", ["E-VALUE connectTimeout"]),
         ("dnsRefreshRate: 5", ["E-TYPE dnsRefreshRate"]),
+        ("features: {mysql: true}", ["W-VALUE features.mysql"]),
         ("httpProxyPort: 0", ["E-VALUE httpProxyPort"]),
         ("httpProxyPort: 15001", ["E-VALUE httpProxyPort"]),
         ("proxyListenPort: 15006", ["E-VALUE proxyInboundPort"]),
