@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final, NewType, Self
 
 from meshd.problems import NOWHERE, Origin, Problem
 
@@ -22,11 +22,13 @@ Check = Callable[[object], str]
 class Message:
     """A mapping of the mesh with known fields; attribute `per_try_timeout` is YAML `perTryTimeout`.
 
-    `ONEOFS` names groups of attributes of which at most one may be given; in `EXACTLY_ONE`, one must.
+    `ONEOFS` names groups of attributes of which at most one may be given; in `EXACTLY_ONE`, one must. `SHORT` is the
+    attribute that is meant where a single value stands in place of the mapping.
     """
 
     ONEOFS: ClassVar[tuple[tuple[str, ...], ...]] = ()
     EXACTLY_ONE: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    SHORT: ClassVar[str] = ""
 
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
 
@@ -73,6 +75,34 @@ class Also:
 
     names: tuple[str, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A check whose complaint has a code of its own; that of any other check is `E-VALUE`."""
+
+    code: str
+    check: Check
+
+    def __call__(self, value: object) -> str:
+        return self.check(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Gives the absence of a field that is required a code of its own; that of any other is `E-REQUIRED`."""
+
+    code: str
+
+
+class AnyCase:
+    """Marks a word of a closed set that may be written in lower case too; it is read in upper case."""
+
+    def __repr__(self) -> str:
+        return "AnyCase"
+
+
+Json = NewType("Json", object)
+"""A value of any shape, as JSON has it: None, a bool, number or str, a tuple or a dict of such. Not for most fields."""
 
 # --- numbers --------------------------------------------------------------------------------------------------
 

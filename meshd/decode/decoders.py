@@ -10,12 +10,24 @@ from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from meshd import documents
+from meshd.decode.json_values import json_value
 from meshd.decode.messages import MessageDecoder
 from meshd.decode.report import WRONG, Report
-from meshd.decode.scalars import Decoder, boolean, describe, duration, integer, number, one_of, text
+from meshd.decode.scalars import (
+    Decoder,
+    boolean,
+    describe,
+    duration,
+    integer,
+    number,
+    one_of,
+    one_of_any_case,
+    text,
+    word_or_number,
+)
 from meshd.documents import Node, Scalar
 from meshd.documents.nodes import is_null
-from meshd.fields import Check, Message, NotYet
+from meshd.fields import AnyCase, Check, Coded, Json, Message, NotYet
 
 M = TypeVar("M", bound=Message)
 
@@ -34,6 +46,8 @@ _SCALARS: Final[dict[object, Decoder]] = {
     float: number,
     bool: boolean,
     timedelta: duration,
+    str | int: word_or_number,
+    Json: json_value,
 }
 
 
@@ -72,7 +86,8 @@ def _annotated(base: object, *extras: object) -> Decoder:
     if any(isinstance(extra, NotYet) for extra in extras):
         return _not_yet
     checks = tuple(cast("Check", extra) for extra in extras if callable(extra))
-    inner = decoder(base)
+    any_case = any(isinstance(extra, AnyCase) for extra in extras)
+    inner = one_of_any_case(get_args(base)) if any_case else decoder(base)
     return _checked(inner, checks) if checks else inner
 
 
@@ -83,7 +98,8 @@ def _checked(inner: Decoder, checks: tuple[Check, ...]) -> Decoder:
             return WRONG
         for check in checks:
             if message := check(value):
-                return report.wrong("E-VALUE", node, path, message)
+                code = check.code if isinstance(check, Coded) else "E-VALUE"
+                return report.wrong(code, node, path, message)
         return value
 
     return decode

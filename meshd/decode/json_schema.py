@@ -19,7 +19,8 @@ from meshd.decode.decoders import message_decoder
 from meshd.decode.durations import DURATION
 from meshd.decode.messages import Field, Group, camel_case, extras
 from meshd.decode.objects import SERVER_WRITTEN, ResourceKind
-from meshd.fields import Between, Count, EmptyIsAbsent, Matching, Message, NotYet, Old, percentage
+from meshd.fields import AnyCase, Between, Coded, Count, EmptyIsAbsent, Matching, Message, NotYet, Old, percentage
+from meshd.fields import Json as JsonValue
 
 Json = dict[str, Any]
 
@@ -37,6 +38,7 @@ _SCALARS: Final[dict[object, Json]] = {
         "pattern": f"^{DURATION}$",
         "patternErrorMessage": "This is not a duration, such as 1h30m or 500ms.",
     },
+    JsonValue: {},
 }
 _COUNTED: Final = {"string": ("minLength", "maxLength"), "array": ("minItems", "maxItems")}
 
@@ -148,6 +150,15 @@ class _Definitions:
             self._schemas[name] = self._fields(kind, name)
         return {"$ref": _reference(name)}
 
+    def _message_or_short(self, kind: type[Message]) -> Json:
+        schema = self._message(kind, self._name(kind))
+        return {"anyOf": [{"type": "string"}, schema]} if kind.SHORT else schema
+
+    def _name(self, kind: type) -> str:
+        """Two API groups may call different things alike: the second is named with its package."""
+        name = kind.__name__
+        return name if self._classes.setdefault(name, kind) is kind else f"{kind.__module__.split('.')[-2]}.{name}"
+
     def _fields(self, kind: type, name: str) -> Json:
         decoder = message_decoder(kind, frozenset({"metadata"}) if hasattr(kind, "KIND") else frozenset())
         values = {each.name: self._field(decoder.annotation(each.attribute), each) for each in decoder.fields}
@@ -183,7 +194,7 @@ class _Definitions:
         if annotation in _SCALARS:
             return dict(_SCALARS[annotation])
         if isinstance(annotation, type) and issubclass(annotation, Message):
-            return self._message(annotation, annotation.__name__)
+            return self._message_or_short(annotation)
         if isinstance(annotation, typing.NewType):
             return self._value(annotation.__supertype__)
         return self._made_of_types(typing.get_origin(annotation), typing.get_args(annotation))
@@ -237,6 +248,10 @@ def _narrowed(schema: Json, extras: Iterable[object]) -> Json:
     empty_too = any(isinstance(extra, EmptyIsAbsent) for extra in extras)
     for extra in extras:
         match extra:
+            case Coded(check=check):
+                schema = _narrowed(schema, (check,))
+            case AnyCase():
+                schema["enum"] = [*schema["enum"], *(word.lower() for word in schema["enum"])]
             case Between(low=low, high=high):
                 schema |= {word: end for word, end in (("minimum", low), ("maximum", high)) if end is not None}
             case Count(low=low, high=high):

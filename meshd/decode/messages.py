@@ -13,7 +13,7 @@ from meshd.decode.report import WRONG, Report
 from meshd.decode.scalars import Decoder, alternatives, describe
 from meshd.documents import Node, Scalar
 from meshd.documents.nodes import is_null
-from meshd.fields import Also, EmptyIsAbsent, Message
+from meshd.fields import Also, EmptyIsAbsent, Message, Needed
 from meshd.problems import Origin
 
 Values = dict[str, object]
@@ -31,6 +31,7 @@ class Field:
     name: str
     decode: Decoder
     required: bool
+    needed: str  # the code of its absence
     old_names: frozenset[str]
     empty_is_absent: bool
     holds_values: bool
@@ -60,6 +61,7 @@ class MessageDecoder:
         self._kind = kind
         self._without = without
         self._decoder = decoder
+        self._short = kind.SHORT
         self._check = _own(kind, "check")
         self._settled = _own(kind, "settled")
 
@@ -76,6 +78,10 @@ class MessageDecoder:
 
     def read(self, node: Node, path: str, report: Report) -> Values | None:
         """The attributes that are given, and the origin; None when anything is wrong."""
+        if self._short and type(node) is Scalar:
+            node = documents.Mapping(
+                ((Scalar(self._short, False, node.line, node.column), node),), node.line, node.column
+            )
         if type(node) is not documents.Mapping:
             report.add("E-TYPE", node, path, f"needs a mapping, not {describe(node)}", self._what_it_holds())
             return None
@@ -119,7 +125,7 @@ class MessageDecoder:
             return True
         missing = [field for field in self._required if field.attribute not in values]
         for field in missing:
-            report.add_at("E-REQUIRED", origin.at(field.name), "is required")
+            report.add_at(field.needed, origin.at(field.name), "is required")
         groups = [_fits(group, values, origin, report) for group in self.groups]
         return not missing and all(groups)
 
@@ -143,6 +149,9 @@ class MessageDecoder:
                 name=camel_case(field.name),
                 decode=self._decoder(hints[field.name]),
                 required=field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+                needed=next(
+                    (each.code for each in extras(hints[field.name]) if isinstance(each, Needed)), "E-REQUIRED"
+                ),
                 old_names=frozenset(_old_names(hints[field.name])),
                 empty_is_absent=any(isinstance(extra, EmptyIsAbsent) for extra in extras(hints[field.name])),
                 holds_values=_holds_values(hints[field.name]),

@@ -94,6 +94,23 @@ def one_of(values: tuple[str, ...]) -> Decoder:
     return decode
 
 
+def one_of_any_case(values: tuple[str, ...]) -> Decoder:
+    """One of a closed set of words in upper case, however it is written."""
+    exactly = one_of(values)
+
+    def decode(node: Node, path: str, report: Report) -> object:
+        upper = node._replace(text=node.text.upper()) if type(node) is Scalar else node
+        return upper.text if type(upper) is Scalar and upper.text in values else exactly(node, path, report)
+
+    return decode
+
+
+def word_or_number(node: Node, path: str, report: Report) -> object:
+    """For what has both a name and a number."""
+    is_number = type(node) is Scalar and node.plain and reading(node.text) == "integer"
+    return integer(node, path, report) if is_number else text(node, path, report)
+
+
 def alternatives(words: Iterable[str]) -> str:
     """`a`, `a or b`, `a, b or c`."""
     *first, last = words
