@@ -5,7 +5,7 @@ A function that is memoised on some inputs and reads something else would show h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from meshd.envoy import assignments, render
 from meshd.envoy.resource import EnvoyResource
 from meshd.memo import Memo
 from meshd.mesh.load import load
+from meshd.mesh.mesh import Mesh
 from meshd.names import BlobId, DnsName, HostName, ProxyName
 from meshd.plan import ProxyPlan
 from meshd.problems import Problems
@@ -53,20 +54,23 @@ class Pass(NamedTuple):
     hosts: dict[tuple[HostName, str], Outcome]
 
 
-def a_pass(files: Files, memo: Memo) -> Pass:
+def a_pass(files: Files, memo: Callable[[], Memo]) -> Pass:
+    """`memo` is asked for each host anew: what one host has remembered must not be told to another either."""
     blobs = {path: BlobId(sha256(text.encode()).hexdigest()) for path, text in files.items()}
     contents = {blob: files[path].encode() for path, blob in blobs.items()}
-    loaded = load(blobs, contents.__getitem__, memo)
-    hosts = {}
-    if loaded.mesh:
-        for host in (*loaded.mesh.workloads, HostName("nobody")):
-            for reach in REACHES:
-                compiled = compile_plan(loaded.mesh, host, reach, memo)
-                proxies = tuple(_proxy(plan, memo) for plan in compiled.plans)
-                outcome = Outcome(compiled.problems, compiled.ailments, probes_yaml(compiled.probes), proxies)
-                hosts[host, reach.capture] = outcome
-    memo.turn()
-    return Pass(loaded.problems, hosts)
+    loaded = load(blobs, contents.__getitem__, memo())
+    mesh = loaded.mesh
+    places = [(host, reach) for host in (*mesh.workloads, HostName("nobody")) for reach in REACHES] if mesh else []
+    return Pass(
+        problems=loaded.problems,
+        hosts={(host, reach.capture): _outcome(mesh, host, reach, memo()) for host, reach in places if mesh},
+    )
+
+
+def _outcome(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Outcome:
+    compiled = compile_plan(mesh, host, reach, memo)
+    proxies = tuple(_proxy(plan, memo) for plan in compiled.plans)
+    return Outcome(compiled.problems, compiled.ailments, probes_yaml(compiled.probes), proxies)
 
 
 def _proxy(plan: ProxyPlan, memo: Memo) -> Proxy:
@@ -82,7 +86,8 @@ def judge(days: Iterator[Files]) -> int:
     memo = Memo()
     valid = 0
     for files in days:
-        remembered, fresh = a_pass(files, memo), a_pass(files, Memo())
+        remembered, fresh = a_pass(files, lambda: memo), a_pass(files, Memo)
+        memo.turn()
         assert remembered.problems == fresh.problems
         assert remembered.hosts.keys() == fresh.hosts.keys()
         for host, outcome in fresh.hosts.items():
@@ -92,7 +97,8 @@ def judge(days: Iterator[Files]) -> int:
 
 
 def is_valid(files: Files) -> bool:
-    return bool(a_pass(files, Memo()).hosts)
+    contents = {BlobId(path): text.encode() for path, text in files.items()}
+    return load({path: BlobId(path) for path in files}, contents.__getitem__, Memo()).mesh is not None
 
 
 def days_of(files: Files, chance: Random, steps: int) -> Iterator[Files]:
