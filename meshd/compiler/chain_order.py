@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
+from operator import itemgetter
 from typing import Final, Literal
 
 from meshd.plan import ChainMatch, FilterChain
@@ -38,9 +39,8 @@ def arrange(groups: Iterable[Sequence[FilterChain]]) -> Arranged:
     fresh = _Fresh()
     kept = [fresh.of(group) for group in groups]
     ordered = fresh.is_entangled or any(map(_is_trap, kept)) or _hides_others(kept)
-    if ordered:
-        kept.sort(key=_specificity)
-    return Arranged(chains=tuple(chain for group in kept for chain in group), ordered=ordered)
+    chains = _in_order(kept) if ordered else tuple(chain for group in kept for chain in group)
+    return Arranged(chains=chains, ordered=ordered)
 
 
 # --- the same connections twice -------------------------------------------------------------------------------
@@ -180,12 +180,39 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     return ip_network(text)
 
 
-def _specificity(group: Sequence[FilterChain]) -> tuple[int, ...]:
-    """Groups with the most specific chain first; what takes everything comes last."""
-    return min((_breadth(chain.match) for chain in group), default=())
+# --- one order for all ----------------------------------------------------------------------------------------
+
+
+def _in_order(groups: Sequence[Sequence[FilterChain]]) -> tuple[FilterChain, ...]:
+    """The most specific chain first, but of one group none before an earlier one that takes some of the same."""
+    if len(groups) == 1:
+        return tuple(groups[0])
+    ranked = [each for group in groups for each in _ranked(group)]
+    return tuple(chain for _, chain in sorted(ranked, key=itemgetter(0)))
+
+
+def _ranked(group: Sequence[FilterChain]) -> list[tuple[tuple[int, ...], FilterChain]]:
+    ranked: list[tuple[tuple[int, ...], FilterChain]] = []
+    for chain in (each for several in group for each in _by_name(several)):
+        before = (rank for rank, earlier in ranked if _meet(earlier.match, chain.match))
+        ranked.append((max((_breadth(chain.match), *before)), chain))
+    return ranked
+
+
+def _by_name(chain: FilterChain) -> Iterable[FilterChain]:
+    """One for each server name: chains of other groups may stand between them."""
+    names = chain.match.server_names
+    return (replace(chain, match=replace(chain.match, server_names=(name,))) for name in names) if names else (chain,)
+
+
+def _meet(one: ChainMatch, other: ChainMatch) -> bool:
+    """Whether some connection is for both."""
+    both = zip(_dimensions(one), _dimensions(other), strict=True)
+    return all(any(_relation(each, another) != "apart" for each in ones for another in others) for ones, others in both)
 
 
 def _breadth(match: ChainMatch) -> tuple[int, ...]:
+    """The more specific, the smaller; what takes everything comes last."""
     longest = max((_network(prefix).prefixlen for prefix in match.prefix_ranges), default=-1)
     names = match.server_names
     exact = any(not name.startswith("*") for name in names)

@@ -120,6 +120,26 @@ def test_the_rules_of_a_service_hide_no_other_service(group, name):
             assert choose(arranged.chains, connection) == "other"
 
 
+def test_among_services_each_chain_has_its_own_place_in_the_order():
+    """The first service has one chain that is narrower than the other's, and one that is wider."""
+    mixed = chains((ChainMatch(server_names=("a.shop",), prefix_ranges=("10.0.0.0/8",)), ChainMatch(transport="tls")))
+    exact = TcpChain(destinations=(), stat_prefix="exact", match=ChainMatch(server_names=("c.com",)))
+    names = TcpChain(destinations=(), stat_prefix="names", match=ChainMatch(server_names=("b.a.shop", "*.com")))
+
+    arranged = arrange([mixed, [names], [exact]])
+
+    assert arranged.ordered
+    found = {
+        (address, name): first(arranged.chains, Connection(address, name, "12.1.1.1"))
+        for address in ("10.1.1.7", "12.1.1.1")
+        for name in ("a.shop", "b.a.shop", "c.com", "d.com", "else.example")
+    }
+    assert {name for (address, name), chosen in found.items() if chosen == "0"} == {"a.shop"}
+    assert found["10.1.1.7", "c.com"] == found["12.1.1.1", "c.com"] == "exact"
+    assert found["10.1.1.7", "b.a.shop"] == found["12.1.1.1", "d.com"] == "names"
+    assert found["12.1.1.1", "a.shop"] == found["10.1.1.7", "else.example"] == "1"
+
+
 @given(groups)
 def test_no_two_chains_are_for_the_same_connections(group):
     """Envoy refuses such a listener."""

@@ -11,7 +11,7 @@ from tests.live.world import Live
 
 pytestmark = pytest.mark.envoy
 
-LISTENERS = ("raw", "chosen", "picky", "nobody", "tls", "first", "beside", "east", "raw_socket")
+LISTENERS = ("raw", "chosen", "picky", "nobody", "tls", "first", "beside", "every", "east", "raw_socket")
 
 FILES = "serverCertificate: $gateway_chain, privateKey: $gateway_key"
 
@@ -124,7 +124,7 @@ spec:
 {to("v1", "tls", "term.tls.live")}
 {to("v2", "tls", "mutual.tls.live, b.below.tls.live")}
 {to("v3", "tls", "a.below.tls.live")}
-{rules("web", f"  http: [{{route: [{route('requests')}]}}]", "tls, first, beside", '"*.tls.live"')}
+{rules("web", f"  http: [{{route: [{route('requests')}]}}]", "tls, first, beside, every", '"*.tls.live"')}
 {
     rules(
         "pass",
@@ -187,6 +187,29 @@ spec:
 ''',
         "beside",
         "secure.live",
+    )
+}
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: every}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - {{port: {{number: $every, name: pass, protocol: TLS}}, hosts: ["*"], tls: {{mode: PASSTHROUGH}}}}
+  - {{port: {{number: $every, name: https, protocol: HTTPS}}, hosts: [web.tls.live], tls: {{mode: SIMPLE, {FILES}}}}}
+---
+{
+    rules(
+        "of-every-name",
+        f'''
+  tls:
+  - match: [{{sniHosts: [also.live], destinationSubnets: [127.0.0.8]}}]
+    route: [{route("mutual")}]
+  - match: [{{sniHosts: ["*"]}}]
+    route: [{{destination: {{host: secure.backend}}, weight: 1}}, {{destination: {{host: secure2.backend}}, weight: 0}}]
+''',
+        "every",
+        '"*"',
     )
 }
 apiVersion: networking.istio.io/v1
@@ -311,6 +334,17 @@ CASES = (
         tls("secure.live", listener="beside").is_refused(),
         tls("web.tls.live", listener="beside").gives(by="v3"),
         tls("web.tls.live", target="127.0.0.8", listener="beside").gives(by="v3"),
+    ),
+    asked(
+        "V-101-every-server-name-beside-one-whose-TLS-ends-here",
+        tls("secure.live", listener="every").gives(by="secure"),
+        tls("also.live", target="127.0.0.8", listener="every").is_refused(),
+        tls("also.live", "client", target="127.0.0.8", listener="every").gives(by="mutual"),
+        tls("x.pass.live", target="127.0.0.8", listener="every").gives(by="secure"),
+        tls("", listener="every").gives(by="secure", tls={"sni": None}),
+        tls("web.tls.live", listener="every").gives(by="v3"),
+        tls("web.tls.live", target="127.0.0.8", listener="every").gives(by="v3"),
+        get().to("secure.live", "every").is_refused(),
     ),
 )
 
