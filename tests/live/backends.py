@@ -2,7 +2,8 @@
 
 A request's `x-do` header says how: `<deed>[x<times>][@<version>]`, where the deed is a status, `reset` (the connection
 ends without an answer) or `hold` (no answer until `release`). It is done on the first `times` tries of that request, by
-that version only. Tries and copies of one request share its `x-live` header.
+that version only; of several such headers the first that still has to be done is meant. Tries and copies of one request
+share its `x-live` header.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import re
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -45,11 +47,12 @@ class Received:
 @dataclass
 class Backends:
     """`ports` by version; `received` in the order of arrival; `prefaces`: who was spoken to in HTTP/2,
-    and by which ALPN."""
+    and by which ALPN; `pings`: by the number of the connection."""
 
     ports: dict[str, int] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     prefaces: list[tuple[str, str | None]] = field(default_factory=list)
+    pings: Counter[int] = field(default_factory=Counter)
     opened: int = 0
     closed: set[int] = field(default_factory=set)
     _held: list[asyncio.Event] = field(default_factory=list)
@@ -108,7 +111,8 @@ class Backends:
             if head == _PREFACE:
                 session = writer.get_extra_info("ssl_object")
                 self.prefaces.append((version, session.selected_alpn_protocol() if session else None))
-                await http2.serve(reader, writer, head, partial(self._answer_http2, version, number, _tls(writer)))
+                answer = partial(self._answer_http2, version, number, _tls(writer))
+                await http2.serve(reader, writer, head, answer, partial(self.pings.update, (number,)))
                 return
             request = await _request(version, number, head, reader, writer)
             self.received.append(request)
@@ -117,7 +121,7 @@ class Backends:
                 writer.transport.abort()
                 return
             if deed == "hold":
-                await self._hold(reader)
+                await self._hold_while_there(reader)
                 if reader.at_eof():
                     return
             if request.all("upgrade"):
@@ -129,7 +133,7 @@ class Backends:
     async def _answer_http2(
         self, version: str, number: int, tls: dict[str, Any] | None, asked: http2.Message
     ) -> http2.Message | None:
-        """Only statuses and `reset` of the deeds; a gRPC request is answered with `grpc-status: 0`."""
+        """A gRPC request is answered with `grpc-status: 0`."""
         regular = tuple((name, value) for name, value in asked.headers if not name.startswith(":"))
         request = Received(
             by=version,
@@ -144,6 +148,8 @@ class Backends:
         deed = self._deed(request)
         if deed == "reset":
             return None
+        if deed == "hold":
+            await self._hold()
         is_grpc = asked.one("content-type").startswith("application/grpc")
         return http2.Message(
             headers=(
@@ -159,23 +165,31 @@ class Backends:
 
     def _deed(self, request: Received) -> str:
         """What this try is told to do; `` where it is to be answered well."""
-        asked = _DEED.fullmatch("".join(request.all("x-do")[:1]))
-        if asked is None or asked["version"] not in {None, request.by}:
-            return ""
-        tries = [each for each in self.of(request.all("x-live")[0]) if asked["version"] in {None, each.by}]
-        return "" if asked["times"] and len(tries) > int(asked["times"]) else asked["deed"]
+        for asked in map(_DEED.fullmatch, request.all("x-do")):
+            if asked is None or asked["version"] not in {None, request.by}:
+                continue
+            tries = [each for each in self.of(request.all("x-live")[0]) if asked["version"] in {None, each.by}]
+            if not asked["times"] or len(tries) <= int(asked["times"]):
+                return asked["deed"]
+        return ""
 
-    async def _hold(self, reader: asyncio.StreamReader) -> None:
-        """Until `release`, or until the client gives up."""
+    async def _hold(self) -> None:
+        """Until `release`."""
         released = asyncio.Event()
         self._held.append(released)
+        try:
+            await released.wait()
+        finally:
+            self._held.remove(released)
+
+    async def _hold_while_there(self, reader: asyncio.StreamReader) -> None:
+        """Until `release`, or until the client gives up."""
         gone = asyncio.ensure_future(reader.read(1))
-        waiting = asyncio.ensure_future(released.wait())
+        waiting = asyncio.ensure_future(self._hold())
         await asyncio.wait((gone, waiting), return_when=asyncio.FIRST_COMPLETED)
         for task in (gone, waiting):
             task.cancel()
         await asyncio.gather(gone, waiting, return_exceptions=True)
-        self._held.remove(released)
 
     async def _close(self) -> None:
         for server in self._servers:

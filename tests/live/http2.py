@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, RequestReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.events import (
+    DataReceived,
+    PingReceived,
+    RequestReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -77,24 +85,39 @@ async def serve(
     writer: asyncio.StreamWriter,
     first: bytes,
     answer: Callable[[Message], Awaitable[Message | None]],
+    pinged: Callable[[], None],
 ) -> None:
-    """Until the client goes. `first`: what was read already. An answer of None resets the stream."""
+    """Until the client goes, and each stream by itself. `first`: what was read already. An answer of None resets."""
     state = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
     state.initiate_connection()
     streams: dict[int, _Reading] = {}
-    received = first
-    while received:
-        for event in state.receive_data(received):
-            stream = getattr(event, "stream_id", None)
-            if isinstance(event, StreamReset) or not isinstance(stream, int):
-                continue
-            reading = streams.setdefault(stream, _Reading())
-            reading.take(state, event)
-            if reading.ended:
-                _answer(state, stream, await answer(streams.pop(stream).message))
+    answering: dict[int, asyncio.Task[None]] = {}
+
+    async def respond(stream: int, asked: Message) -> None:
+        _answer(state, stream, await answer(asked))
         writer.write(state.data_to_send())
-        await writer.drain()
-        received = await reader.read(65536)
+
+    received = first
+    try:
+        while received:
+            for event in state.receive_data(received):
+                stream = getattr(event, "stream_id", None)
+                if isinstance(event, PingReceived):
+                    pinged()
+                elif isinstance(event, StreamReset) and stream in answering:
+                    answering.pop(stream).cancel()
+                elif isinstance(stream, int) and not isinstance(event, StreamReset):
+                    reading = streams.setdefault(stream, _Reading())
+                    reading.take(state, event)
+                    if reading.ended:
+                        answering[stream] = asyncio.ensure_future(respond(stream, streams.pop(stream).message))
+            writer.write(state.data_to_send())
+            await writer.drain()
+            received = await reader.read(65536)
+    finally:
+        for task in answering.values():
+            task.cancel()
+        await asyncio.gather(*answering.values(), return_exceptions=True)
 
 
 def _answer(state: H2Connection, stream: int, told: Message | None) -> None:

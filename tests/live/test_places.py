@@ -58,7 +58,9 @@ SHARED = (
         placed(
             "D-20-shares-of-localities",
             by_locality("distribute: [{from: here/zone-a/*, to: {here/zone-a/*: 70, here/zone-b/*: 20, there/*: 10}}]"),
-            **{"v1": NEAR, "v2": NEXT, "v3": FAR},
+            v1=NEAR,
+            v2=NEXT,
+            v3=FAR,
         ),
         {"v1": 42, "v2": 12, "v3": 6},
     ),
@@ -66,7 +68,9 @@ SHARED = (
         placed(
             "D-20-what-is-not-listed-gets-nothing",
             by_locality("distribute: [{from: here/*, to: {here/*: 50, there/*: 50}}]"),
-            **{"v1": "locality: elsewhere", "v2": NEXT, "v3": FAR},
+            v1="locality: elsewhere",
+            v2=NEXT,
+            v3=FAR,
         ),
         {"v2": 30, "v3": 30},
     ),
@@ -74,7 +78,9 @@ SHARED = (
         placed(
             "D-20-localities-of-one-entry-share-by-their-own-weights",
             by_locality("distribute: [{from: '*', to: {here/*: 80, there/*: 20}}]"),
-            **{"v1": NEAR + ", weight: 3", "v2": NEXT + ", weight: 1", "v3": FAR},
+            v1=NEAR + ", weight: 3",
+            v2=NEXT + ", weight: 1",
+            v3=FAR,
         ),
         {"v1": 36, "v2": 12, "v3": 12},
     ),
@@ -82,7 +88,9 @@ SHARED = (
         placed(
             "D-20-the-first-entry-that-covers-the-host-counts",
             by_locality("distribute: [{from: there/*, to: {there/*: 100}}, {from: here/*, to: {here/zone-b/*: 100}}]"),
-            **{"v1": NEAR, "v2": NEXT, "v3": FAR},
+            v1=NEAR,
+            v2=NEXT,
+            v3=FAR,
         ),
         {"v2": 60},
     ),
@@ -90,19 +98,21 @@ SHARED = (
         placed(
             "D-20-no-entry-for-the-host-changes-nothing",
             by_locality("distribute: [{from: there/*, to: {there/*: 100}}]"),
-            **{"v1": NEAR, "v2": FAR},
+            v1=NEAR,
+            v2=FAR,
         ),
         {"v1": 30, "v2": 30},
     ),
     (
-        placed("D-19-enabled-false", by_locality("enabled: false") + EJECTING, **{"v1": NEAR, "v2": FAR}),
+        placed("D-19-enabled-false", by_locality("enabled: false") + EJECTING, v1=NEAR, v2=FAR),
         {"v1": 30, "v2": 30},
     ),
     (
         placed(
             "D-19-enabled-false-beside-distribute",
             by_locality("enabled: false, distribute: [{from: here/*, to: {here/*: 100}}]"),
-            **{"v1": NEAR, "v2": FAR},
+            v1=NEAR,
+            v2=FAR,
         ),
         {"v1": 30, "v2": 30},
     ),
@@ -114,7 +124,9 @@ SHARED = (
         placed(
             "D-23-the-sub-zone-and-nobody-else",
             EJECTING,
-            **{"v1": "locality: here/zone-a/rack-2", "v2": NEAR, "v3": FAR},
+            v1="locality: here/zone-a/rack-2",
+            v2=NEAR,
+            v3=FAR,
         ),
         {"v2": 60},
     ),
@@ -122,7 +134,8 @@ SHARED = (
         placed(
             "W-5-a-label-is-a-locality-where-there-is-none",
             EJECTING,
-            **{"v1": "labels: {istio-locality: there.zone-x}", "v2": "labels: {istio-locality: here.zone-a.rack-1}"},
+            v1="labels: {istio-locality: there.zone-x}",
+            v2="labels: {istio-locality: here.zone-a.rack-1}",
         ),
         {"v2": 60},
     ),
@@ -130,7 +143,8 @@ SHARED = (
         placed(
             "W-5-the-field-wins-over-the-label",
             EJECTING,
-            **{"v1": NEAR + ", labels: {istio-locality: there.zone-x}", "v2": NEXT},
+            v1=NEAR + ", labels: {istio-locality: there.zone-x}",
+            v2=NEXT,
         ),
         {"v1": 60},
     ),
@@ -138,7 +152,9 @@ SHARED = (
         placed(
             "W-6-weights-within-a-place",
             "loadBalancer: {simple: ROUND_ROBIN}\n" + EJECTING,
-            **{"v1": NEAR + ", weight: 4", "v2": NEAR, "v3": FAR + ", weight: 100"},
+            v1=NEAR + ", weight: 4",
+            v2=NEAR,
+            v3=FAR + ", weight: 100",
         ),
         {"v1": 48, "v2": 12},
     ),
@@ -146,7 +162,9 @@ SHARED = (
         placed(
             "D-24-the-own-region-first",
             "loadBalancer: {simple: ROUND_ROBIN, zoneAwareLbSetting: {enabled: true}}",
-            **{"v1": NEAR, "v2": NEXT, "v3": FAR},
+            v1=NEAR,
+            v2=NEXT,
+            v3=FAR,
         ),
         {"v1": 30, "v2": 30},
     ),
@@ -154,7 +172,9 @@ SHARED = (
         placed(
             "D-24-the-own-zone-where-there-are-enough",
             "loadBalancer: {simple: ROUND_ROBIN, zoneAwareLbSetting: {minClusterSize: 2}}",
-            **{"v1": NEAR, "v2": NEXT, "v3": FAR},
+            v1=NEAR,
+            v2=NEXT,
+            v3=FAR,
         ),
         {"v1": 60},
     ),
@@ -162,7 +182,9 @@ SHARED = (
         placed(
             "D-24-six-are-enough-and-three-are-not",
             "loadBalancer: {simple: ROUND_ROBIN, zoneAwareLbSetting: {}}",
-            **{"v1": NEAR, "v2": NEXT, "v3": NEXT},
+            v1=NEAR,
+            v2=NEXT,
+            v3=NEXT,
         ),
         {"v1": 20, "v2": 20, "v3": 20},
     ),
@@ -170,14 +192,20 @@ SHARED = (
         placed(
             "D-24-enabled-false",
             "loadBalancer: {simple: ROUND_ROBIN, zoneAwareLbSetting: {enabled: false, minClusterSize: 1}}",
-            **{"v1": NEAR, "v2": NEXT},
+            v1=NEAR,
+            v2=NEXT,
         ),
         {"v1": 30, "v2": 30},
     ),
 )
 TAKING_OVER = (
     (placed("D-23-zone-then-region", EJECTING, v1=FAR, v2=NEXT, v3="locality: here/zone-a/rack-2"), "v3 v2 v1"),
-    (placed("D-21-the-region-that-is-named", by_locality("failover: [{from: here, to: there}]") + EJECTING, **REGIONS), "v1 v3 v2"),
+    (
+        placed(
+            "D-21-the-region-that-is-named", by_locality("failover: [{from: here, to: there}]") + EJECTING, **REGIONS
+        ),
+        "v1 v3 v2",
+    ),
     (
         placed(
             "D-21-only-the-entry-of-the-own-region",
@@ -234,7 +262,7 @@ TAKING_OVER = (
         ),
         "v1 v3 v2",
     ),
-)  # fmt: skip
+)
 
 CASES = tuple(asked for asked, _ in (*SHARED, *TAKING_OVER))
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from tests.live.cases import Case, case, only
+from tests.live.held import Held
 from tests.live.requests import Answer, Ask, get
 from tests.live.world import Live
 from tests.waiting import until
@@ -46,6 +47,9 @@ ROUND_ROBIN = policed("D-10-round-robin", "loadBalancer: {simple: ROUND_ROBIN}")
 RANDOM = policed("D-10-random", "loadBalancer: {simple: RANDOM}")
 BY_HEADER = hashed("D-12-hash-by-header", "{httpHeaderName: X-User}")
 BY_HEADER_MAGLEV = hashed("D-17-maglev", "{httpHeaderName: x-user, maglev: {tableSize: 101}}")
+BY_HEADER_RING = hashed("D-16-ring", "{httpHeaderName: x-user, ringHash: {minimumRingSize: 64}}")
+BY_HEADER_OLD_RING = hashed("D-18-ring-of-old", "{httpHeaderName: x-user, minimumRingSize: 64}")
+BY_NOTHING = hashed("D-12-no-key-no-affinity", "{}")
 BY_COOKIE = hashed("D-13-hash-by-cookie", "{httpCookie: {name: place, path: /p, ttl: 60s}}")
 BY_SESSION = hashed(
     "D-13-session-cookie", "{httpCookie: {name: place, ttl: 0s, attributes: [{name: SameSite, value: Strict}]}}"
@@ -87,6 +91,10 @@ BY_CODES_ONLY = policed(
     "D-59-error-codes-only", outliers("consecutive5xxErrors: 3, outlierDetectionHttpErrorCodes: [429, 404]")
 )
 FEW_EJECTED = policed("D-55-at-most-a-share", outliers("consecutive5xxErrors: 2").replace("100", "50"))
+SHORT_EJECTION = policed(
+    "D-54-an-ejection-ends", outliers("consecutive5xxErrors: 2, baseEjectionTime: 20ms, interval: 20ms")
+)
+PANICKING = policed("D-56-minHealthPercent", outliers("consecutive5xxErrors: 2, minHealthPercent: 60"))
 BY_LOCAL_ERRORS = policed(
     "D-58-local-origin-failures",
     outliers("consecutive5xxErrors: 0, splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 2"),
@@ -94,6 +102,7 @@ BY_LOCAL_ERRORS = policed(
 )
 
 CASES = (
+    *(BY_HEADER_RING, BY_HEADER_OLD_RING, BY_NOTHING, SHORT_EJECTION, PANICKING),
     *(ROUND_ROBIN, RANDOM, BY_HEADER, BY_HEADER_MAGLEV, BY_COOKIE, BY_SESSION, BY_FOREIGN_COOKIE, BY_SOURCE),
     *(BY_PARAMETER, BY_SUBSETS_HASH, ONE_REQUEST_EACH, KEPT_ALIVE, IDLE, IDLE_TCP, SHORT_LIVED, ONE_REQUEST),
     *(ONE_PENDING, UPGRADED, EJECTED, EJECTED_BY_DEFAULT, ALL_EJECTED, NEVER_EJECTED, BY_GATEWAY_ERRORS),
@@ -258,12 +267,21 @@ def test_random_is_no_rotation(live: Live):
     assert set(found) == {"v1", "v2"}
 
 
-@pytest.mark.parametrize("sticky", [BY_HEADER, BY_HEADER_MAGLEV, BY_SUBSETS_HASH], ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "sticky",
+    [BY_HEADER, BY_HEADER_RING, BY_HEADER_OLD_RING, BY_HEADER_MAGLEV, BY_SUBSETS_HASH],
+    ids=lambda case: case.id,
+)
 def test_a_header_decides_the_endpoint(live: Live, sticky: Case):
     places = {user: {live.send(get(x_user=user), sticky).by for _ in range(4)} for user in USERS}
 
     assert all(len(found) == 1 for found in places.values())
     assert len(set().union(*places.values())) > 1
+
+
+def test_without_a_key_there_is_no_affinity(live: Live):
+    """D-12."""
+    assert len({live.send(get(x_user="one"), BY_NOTHING).by for _ in range(40)}) > 1
 
 
 def test_a_query_parameter_decides_the_endpoint(live: Live):
@@ -329,23 +347,6 @@ def test_a_connection_is_closed_when_its_time_is_over(live: Live, brief: Case):
     connection = live.send(get(), brief).told["connection"]
 
     until(lambda: connection in live.backends.closed, seconds=5, what="the end of an idle connection")
-
-
-class Held:
-    """A request whose backend does not answer until `end`."""
-
-    def __init__(self, live: Live, case: Case) -> None:
-        self.answers: list[Answer] = []
-        self._live = live
-        before = len(live.backends.received)
-        self._thread = threading.Thread(target=lambda: self.answers.append(live.send(get(x_do="hold"), case)))
-        self._thread.start()
-        until(lambda: len(live.backends.received) > before, what="the held request")
-
-    def end(self) -> Answer:
-        until(lambda: (self._live.backends.release(), not self._thread.is_alive())[1], what="the held answer")
-        self._thread.join()
-        return self.answers[0]
 
 
 def test_one_request_too_many_is_503_and_says_that_it_is_load(live: Live):
@@ -437,3 +438,17 @@ def test_at_most_the_given_share_is_ejected(live: Live):
     until(lambda: len({live.send(get(x_do="500"), FEW_EJECTED).by for _ in range(4)}) == 1, what="an ejection")
 
     assert all(live.send(get(x_do="500"), FEW_EJECTED).by for _ in range(8))
+
+
+def test_who_was_ejected_comes_back(live: Live):
+    """D-53, D-54."""
+    until(lambda: "f" not in turns(live, SHORT_EJECTION, "500", 3), what="an ejection")
+    until(lambda: live.send(get(), SHORT_EJECTION).by == "v1", what="its end")
+
+
+def test_with_too_few_left_all_are_asked_again(live: Live):
+    """D-56: half of them is less than 60 percent."""
+    ejected = f"cluster[.]outbound[|]80[|][|]{PANICKING.host.replace('.', '[.]')}[.;].*ejections_active"
+    until(lambda: (turns(live, PANICKING, "500", 2), live.statistic(ejected))[1] == 1, what="an ejection")
+
+    assert turns(live, PANICKING, "500", 10).count("f") == 5
