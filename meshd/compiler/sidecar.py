@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from meshd.compiler.captured import virtual_outbound
 from meshd.compiler.host import Host
@@ -17,17 +17,19 @@ from meshd.compiler.view import View
 from meshd.memo import Memo
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.selection import sidecar_for
-from meshd.plan import ByEds, Cluster, HttpChain, Listener, OriginalDestination
+from meshd.plan import Bind, ByEds, Cluster, HttpChain, IpAddress, Listener, OriginalDestination, SocketBind
+from meshd.problems import Origin, Problem
 from meshd.resources.sidecar import Sidecar
 
 
 def sidecar_plan(mesh: Mesh, host: Host, reach: Reach, memo: Memo) -> Planned:
     sidecar = sidecar_for(mesh, host.client)
-    outward = outbound(View(mesh, host, memo), sidecar, reach)
-    return planned("sidecar", host, outward, inbound(mesh, host, sidecar, reach, memo))
+    inward = inbound(mesh, host, sidecar, reach, memo)
+    outward = _outbound(View(mesh, host, memo), sidecar, reach, dict(_taken(inward)))
+    return planned("sidecar", host, outward, inward)
 
 
-def outbound(view: View, sidecar: Sidecar | None, reach: Reach) -> Part:
+def _outbound(view: View, sidecar: Sidecar | None, reach: Reach, taken: Mapping[Bind, Origin]) -> Part:
     """A Sidecar without `egress` offers everything, as does none: where it is captured, and on the HTTP proxy port."""
     asked = view.host.settings.http_proxy_port
     captures = reach.capture == "nftables"
@@ -37,7 +39,8 @@ def outbound(view: View, sidecar: Sidecar | None, reach: Reach) -> Part:
         view.upstream(service)
     unknown = unknown_traffic(view, sidecar, everything)
     side = Outbound(view=view, everything=everything, unknown=unknown, captures=captures)
-    bound = list(side.listeners(egress, reach.http_proxy_port if asked is None else asked))
+    wanted = side.listeners(egress, reach.http_proxy_port if asked is None else asked)
+    bound = [_unless_taken(each, taken) for each in wanted]
     listeners = [*_made(bound), *(virtual_outbound(view, unknown) if captures else ())]
     past = tuple(clusters_in_use(unknown, captures=captures, proxies=any(map(_is_proxy, listeners))))
     upstreams = [each for each in view.upstreams if captures or each.service.resolution != "NONE"]
@@ -52,6 +55,26 @@ def outbound(view: View, sidecar: Sidecar | None, reach: Reach) -> Part:
         secrets=tuple(secret for each in upstreams for secret in each.secrets),
         problems=(*unknown.problems, *(problem for each in bound for problem in each.problems)),
     )
+
+
+def _taken(inward: Part) -> Iterator[tuple[Bind, Origin]]:
+    """Where the applications of this host answer themselves, and where others come in to reach them."""
+    for listener in inward.listeners:
+        if listener.bound:
+            yield listener.bind, listener.origin
+    for assigned in inward.endpoints:
+        for endpoint in assigned.endpoints:
+            if isinstance(endpoint.address, IpAddress):
+                yield SocketBind(ip=endpoint.address.ip, port=endpoint.port), assigned.origin
+
+
+def _unless_taken(found: Bound, taken: Mapping[Bind, Origin]) -> Bound:
+    listener = found.listener
+    if listener is None or not listener.bound or listener.bind not in taken:
+        return found
+    message = f"{listener.name} is for what comes in to this host ({taken[listener.bind]}), so nothing is offered there"
+    hint = "give one of them another port, or a bind of its own"
+    return Bound(problems=(Problem(code="W-SC-PORT-TAKEN", at=listener.origin, message=message, hint=hint),))
 
 
 def _made(bound: list[Bound]) -> Iterator[Listener]:

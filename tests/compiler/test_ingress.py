@@ -21,9 +21,9 @@ from meshd.plan import (
 from meshd.resources.destination_rule import TrafficPolicy
 from meshd.resources.resource import Resource
 from meshd.resources.server_tls import ServerTLSSettings
-from meshd.resources.sidecar import IstioIngressListener, SidecarPort
+from meshd.resources.sidecar import IstioEgressListener, IstioIngressListener, SidecarPort
 from meshd.resources.workload_group import TCPHealthCheckConfig
-from tests.builders import a_destination_rule, a_mesh_config, a_port, a_sidecar, a_workload_entry
+from tests.builders import a_destination_rule, a_mesh_config, a_port, a_service_entry, a_sidecar, a_workload_entry
 from tests.compiler.plans import cluster, codes, compiled, endpoints, listener, table
 from tests.compiler.test_inbound import CAPTURE, MESH_ALPNS, a_local, chains_of, pool, with_identity
 from tests.compiler.test_probes import MEMBER, a_group
@@ -297,3 +297,24 @@ def test_of_several_it_is_of_whoever_answers_it_for_a_service():
 
     (place,) = endpoints(plan, "inbound|9080||")
     assert place.workload == "", "no service says whose port it is"
+
+
+# --- beside what applications are offered ----------------------------------------------------------------------
+
+
+@pytest.mark.spec("SC-5", "SC-11")
+def test_one_address_is_not_for_both_directions():
+    """The port of the HTTP proxy, an egress listener, and the loopback address at which the application answers."""
+    entries = (an_entry(9080), an_entry(9090, bind="127.0.0.1", default_endpoint="127.0.0.1:9999"))
+    egress = tuple(
+        IstioEgressListener(hosts=("*/*",), port=SidecarPort(number=number, protocol="HTTP", name="http"))
+        for number in (9080, 9090, 9095)
+    )
+    services = [a_service_entry(f"s{number}", ports=(a_port(number),)) for number in (9080, 9090, 9095)]
+
+    result = found(*entries, *services, sidecar={"egress": egress}, reach=Reach(http_proxy_port=9999))
+
+    (plan,) = result.plans
+    assert [each.name for each in plan.listeners] == ["10.0.0.1_9080", "127.0.0.1_9090", "127.0.0.1_9095"]
+    assert [table.name for table in plan.route_tables] == ["9095", "inbound|9080||", "inbound|9090||"]
+    assert codes(result) == ["W-SC-PORT-TAKEN"] * 3
