@@ -74,13 +74,9 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The preflight or a proxy said no; the last known good generation is in force again.
-
-    `passing`: it is for this host to put right, so the next pass tries again.
-    """
+    """The preflight or a proxy said no; the last known good generation is in force again."""
 
     problems: Problems
-    passing: bool = False
 
 
 Verdict = Delivered | Refused
@@ -119,7 +115,7 @@ class Resolver(Protocol):
 
 
 class Delivery(Protocol):
-    """`refusals` remembers, across restarts, which revisions these very programs refused."""
+    """`refusal` remembers, across restarts, which revisions are refused; not those to try again, as things are now."""
 
     async def deliver(self, prepared: Prepared, /) -> Verdict: ...
     def refusal(self, revision: RevisionId, /) -> Problems | None: ...
@@ -144,14 +140,15 @@ class World:
     memo: Memo = field(default_factory=Memo)
     current: Prepared | None = None
     rejected: dict[RevisionId, Problems] = field(default_factory=dict)
-    passing: set[RevisionId] = field(default_factory=set)
+    refused: set[RevisionId] = field(default_factory=set)
+    """Those of the rejected that the delivery refused, in this pass: the next one asks it again."""
 
 
 async def reconcile(world: World) -> Outcome:
     """Brings the host to the newest good revision. Raises what its rooms raise when the world fails them."""
     head = await world.aside(world.source.fetch)
-    while world.passing:
-        world.rejected.pop(world.passing.pop(), None)
+    while world.refused:
+        world.rejected.pop(world.refused.pop(), None)
     while True:
         rejected, prepared = await world.aside(choose, world, head)
         outcome = Outcome(fetched=head, accepted=None, rejected=rejected)
@@ -164,9 +161,7 @@ async def reconcile(world: World) -> Outcome:
         if isinstance(verdict, Delivered):
             world.current = prepared
             return replace(outcome, delivered=verdict)
-        world.rejected[prepared.revision] = verdict.problems
-        if verdict.passing:
-            world.passing.add(prepared.revision)
+        refuse(world, prepared.revision, verdict.problems)
 
 
 async def deliver(world: World, prepared: Prepared) -> Verdict:
@@ -206,8 +201,13 @@ def known_bad(world: World, revision: RevisionId) -> bool:
     """Refused before: in this life by its own errors, or in any by the proxies of this host."""
     refusal = world.delivery.refusal(revision)
     if refusal is not None:
-        world.rejected[revision] = refusal
+        refuse(world, revision, refusal)
     return revision in world.rejected
+
+
+def refuse(world: World, revision: RevisionId, problems: Problems) -> None:
+    world.rejected[revision] = problems
+    world.refused.add(revision)
 
 
 def prepare(world: World, revision: RevisionId) -> Prepared | None:

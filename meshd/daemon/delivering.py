@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from meshd import reconcile
-from meshd.deliver.delivery import Delivery, ProxyTarget, Refused, Target
+from meshd.deliver.delivery import Delivery
 from meshd.deliver.error import DeliveryError
+from meshd.deliver.target import ProxyTarget, Refused, Target
 from meshd.envoy import affected, assignments
 from meshd.envoy.resource import EnvoyResource
 from meshd.memo import Memo
@@ -95,7 +96,7 @@ class Delivering:
             raise _of_the_disk(error) from error
         if isinstance(outcome, Refused):
             self._remember(prepared.revision, outcome.problems)
-            return reconcile.Refused(problems=outcome.problems, passing=outcome.stage == "secrets")
+            return reconcile.Refused(problems=outcome.problems)
         return reconcile.Delivered(generation=outcome.generation.number, sent=outcome.resources)
 
     def refusal(self, revision: RevisionId, /) -> Problems | None:

@@ -14,7 +14,7 @@ import structlog
 from meshd import __version__
 from meshd.config import AgentConfig
 from meshd.daemon.places import bootstrap_settings, runtime_directory, state_directory
-from meshd.deliver.delivery import Delivery, Judge, Snapshots
+from meshd.deliver.delivery import Delivery, Judge, Secrets, Snapshots
 from meshd.deliver.generations import Generations
 from meshd.deliver.preflight import Preflight
 from meshd.deliver.refusals import Versions
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class Unjudged:
     """`preflight: false`: what Envoy refuses is found out when it is pushed."""
 
-    async def judge(self, previous: Snapshots, following: Snapshots) -> Problems:  # noqa: ARG002
+    async def judge(self, previous: Snapshots, following: Snapshots, secrets: Secrets) -> Problems:  # noqa: ARG002
         return ()
 
 

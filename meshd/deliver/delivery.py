@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, ParamSpec, Protocol, TypeVar, assert_never
@@ -18,6 +18,7 @@ import structlog
 from meshd.deliver import secret_files
 from meshd.deliver.error import DeliveryError
 from meshd.deliver.generations import Generations, Staged
+from meshd.deliver.host_secrets import on_this_host
 from meshd.deliver.manifest import Label
 from meshd.deliver.nack import Rejection, rejection_problems
 from meshd.deliver.push import (
@@ -31,11 +32,10 @@ from meshd.deliver.push import (
     push_endpoints,
     push_secrets,
 )
-from meshd.deliver.snapshot import NOTHING, Snapshot, snapshot
+from meshd.deliver.snapshot import Snapshot, snapshot
+from meshd.deliver.target import Delivered, Outcome, Refused, Target
 from meshd.deliver.xds import ProxyServer
-from meshd.envoy.inline_secrets import watchable
 from meshd.envoy.resource import EnvoyResource, Rendered
-from meshd.envoy.secrets import secrets
 from meshd.memo import Memo
 from meshd.names import ProxyName, RevisionId
 from meshd.plan import Secret
@@ -47,6 +47,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 Snapshots = Mapping[ProxyName, Snapshot]
+Secrets = Mapping[ProxyName, tuple[EnvoyResource, ...]]
 Fallback = Callable[[Rendered, Sequence[EnvoyResource]], bytes]
 """`envoy.fallback`, with the settings of the proxy's bootstrap filled in. Called on threads, once at a time."""
 
@@ -54,48 +55,8 @@ Fallback = Callable[[Rendered, Sequence[EnvoyResource]], bytes]
 class Judge(Protocol):
     """`Preflight`, or what says yes to everything where that is switched off."""
 
-    async def judge(self, previous: Snapshots, following: Snapshots) -> Problems: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyTarget:
-    """`secrets`: those of the plan. What they are in `rendered` gives way to what this host's files make of them."""
-
-    rendered: Rendered
-    assignments: tuple[EnvoyResource, ...]
-    secrets: tuple[Secret, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What every proxy of this host is to run, as of one revision."""
-
-    revision: RevisionId
-    proxies: Mapping[ProxyName, ProxyTarget]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
-    """The generation is active. `resources` is how many were sent to the proxies that were there."""
-
-    generation: Label
-    acknowledged: tuple[ProxyName, ...]
-    absent: tuple[ProxyName, ...]
-    resources: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """Nothing changed, or everything was changed back; the revision is remembered as refused.
-
-    But not for `secrets`: files of this host can be put right without another revision.
-    """
-
-    problems: Problems
-    stage: Literal["secrets", "preflight", "acknowledgement"]
-
-
-Outcome = Delivered | Refused
+    async def judge(self, previous: Snapshots, following: Snapshots, secrets: Secrets) -> Problems:
+        """`secrets`: of which the files are to be read as well. Those in the snapshots are not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +130,14 @@ class Delivery:
         """
         async with self._turn:
             self._newer_endpoints.clear()
-            target, problems = await _on_disk(self._with_files_of_this_host, target)
-            if problems:
-                return Refused(problems=in_order(problems), stage="secrets")
+            here = await _on_disk(on_this_host, target, self._good, self._memo)
+            if here.problems:
+                return Refused(problems=in_order(here.problems), stage="secrets")
+            target = here.target
             wanted = {p: snapshot(each.rendered, each.assignments) for p, each in target.proxies.items()}
-            staged, problems = await self._staged_and_judged(target.revision, wanted)
+            staged, problems = await self._staged_and_judged(target.revision, wanted, here.readable)
             if problems:
-                return await self._refused(staged, problems, "preflight")
+                return await self._refused(staged, problems, "preflight", here.files)
             await _on_disk(self._generations.commit, staged)
             # While Envoy works on what it was sent, there is time for the fallbacks.
             results, fallbacks = await asyncio.gather(
@@ -186,7 +148,7 @@ class Delivery:
             problems = _problems(results, wanted, self._patience)
             if problems:
                 await self._roll_back()
-                return await self._refused(staged, problems, "acknowledgement")
+                return await self._refused(staged, problems, "acknowledgement", here.files)
             if isinstance(fallbacks, BaseException):
                 raise fallbacks
             return await self._delivered(staged, results)
@@ -223,33 +185,19 @@ class Delivery:
         return self._active
 
     def is_refused(self, revision: RevisionId) -> bool:
-        """By this meshd with this Envoy: to be skipped, unless somebody asks for another try."""
+        """By this meshd with this Envoy and these files: to be skipped, unless somebody asks for another try."""
         return revision in self._generations.refusals
 
     def forget_refusal(self, revision: RevisionId) -> None:
         self._generations.refusals.forget(revision)
 
-    def _with_files_of_this_host(self, target: Target) -> tuple[Target, Problems]:
-        """Of a secret that is in force as it is, no file is missed: Envoy has read it."""
-        problems: list[Problem] = []
-        proxies = {}
-        for proxy, each in target.proxies.items():
-            found = secret_files.present(each.secrets)
-            resolved = secrets(each.secrets, found, self._memo)
-            in_force = {secret.version for secret in self._good.get(proxy, NOTHING).secrets.values()}
-            for secret, resource in zip(each.secrets, resolved, strict=True):
-                if resource.version not in in_force:
-                    problems += secret_files.problems(secret, found)
-            rendered = watchable(replace(each.rendered, secrets=resolved), self._memo)
-            proxies[proxy] = replace(each, rendered=rendered)
-        self._memo.turn()
-        return replace(target, proxies=proxies), tuple(problems)
-
-    async def _staged_and_judged(self, revision: RevisionId, wanted: Snapshots) -> tuple[Staged, Problems]:
+    async def _staged_and_judged(
+        self, revision: RevisionId, wanted: Snapshots, secrets: Secrets
+    ) -> tuple[Staged, Problems]:
         """Side by side: one waits for the disk, the other for Envoy."""
         staging = asyncio.create_task(_on_disk(self._generations.stage, revision, wanted))
         try:
-            problems = await self._preflight.judge(self._good, wanted)
+            problems = await self._preflight.judge(self._good, wanted, secrets)
             return await asyncio.shield(staging), problems
         except BaseException:
             with contextlib.suppress(DeliveryError):
@@ -278,22 +226,24 @@ class Delivery:
 
     async def _roll_back(self) -> None:
         """Also those proxies that took it: the host runs one revision. Who does not take it back stays in `states`."""
-        for proxy in self._servers.keys() - self._good.keys():
-            await self._servers.pop(proxy).stop()
+        await self._leave(self._servers.keys() - self._good.keys())
         await asyncio.gather(*(push(s, self._good[proxy], self._patience) for proxy, s in self._servers.items()))
 
     async def _refused(
-        self, staged: Staged, problems: Problems, stage: Literal["preflight", "acknowledgement"]
+        self,
+        staged: Staged,
+        problems: Problems,
+        stage: Literal["preflight", "acknowledgement"],
+        files: Mapping[str, str],
     ) -> Refused:
         await _on_disk(self._generations.abandon, staged)
-        await _on_disk(self._generations.refusals.add, staged.label.revision)
+        await _on_disk(self._generations.refusals.add, staged.label.revision, files)
         return Refused(problems=in_order(problems), stage=stage)
 
     async def _delivered(self, staged: Staged, results: Mapping[ProxyName, PushResult]) -> Delivered:
         await _on_disk(self._generations.activate, staged)
         self._active = staged.label
-        for proxy in self._servers.keys() - results.keys():
-            await self._servers.pop(proxy).stop()
+        await self._leave(self._servers.keys() - results.keys())
         self._good = {proxy: server.served for proxy, server in self._servers.items()}
         if self._newer_endpoints:
             self._stale.set()
@@ -310,6 +260,11 @@ class Delivery:
         server = ProxyServer(proxy, self._sockets / f"{proxy}.sock", served)
         await server.start()
         self._servers[proxy] = server
+
+    async def _leave(self, proxies: Iterable[ProxyName]) -> None:
+        for proxy in proxies:
+            await self._servers.pop(proxy).stop()
+            self._acknowledged.pop(proxy, None)
 
     def _push_endpoints(self, proxy: ProxyName, server: ProxyServer, assignments: Iterable[EnvoyResource]) -> int:
         given = {each.name: each for each in assignments}

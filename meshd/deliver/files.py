@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -37,3 +38,16 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def marks(files: Iterable[str]) -> dict[str, str]:
+    """Of each file, which one it is at this moment: another mark, another content or other rights."""
+    return {file: _mark(file) for file in files}
+
+
+def _mark(file: str) -> str:
+    try:
+        found = Path(file).stat()
+    except (OSError, ValueError):
+        return ""
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_ctime_ns}"

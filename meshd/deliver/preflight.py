@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from typing import Protocol, TypeVar
 
@@ -41,7 +40,6 @@ class _Piece:
 
 
 _Unit = EnvoyResource | _Piece
-_Bootstrap = Callable[[Sequence[_Unit]], bytes]
 _T = TypeVar("_T")
 
 
@@ -50,38 +48,43 @@ class Preflight:
         self._judge = judge
         self._good: OrderedDict[str, None] = OrderedDict()
 
-    async def judge(self, previous: Mapping[ProxyName, Snapshot], following: Mapping[ProxyName, Snapshot]) -> Problems:
-        """Proxy by proxy, since both may have a cluster of one name; what they share is judged once."""
+    async def judge(
+        self,
+        previous: Mapping[ProxyName, Snapshot],
+        following: Mapping[ProxyName, Snapshot],
+        secrets: Mapping[ProxyName, Sequence[EnvoyResource]],
+    ) -> Problems:
+        """Proxy by proxy, since both may have a cluster of one name; what they share is judged once.
+
+        Of secrets only those that are given, and each time: the same name may be another file by now.
+        """
         problems: list[Problem] = []
         for proxy, snapshot in following.items():
             changes = _changes(previous.get(proxy, NOTHING), snapshot)
             units = [unit for unit in changes if _fingerprint(unit) not in self._good]
-            bootstrap = partial(_bootstrap, snapshot.secrets.values())
-            # First the secrets: a bad one would be found again in everything that takes it.
-            of_secrets = await self._judged([unit for unit in units if _is_secret(unit)], bootstrap)
-            problems += of_secrets or await self._judged([unit for unit in units if not _is_secret(unit)], bootstrap)
+            problems += await self._judged([*secrets.get(proxy, ()), *units])
         return in_order(problems)
 
-    async def _judged(self, units: list[_Unit], bootstrap: _Bootstrap) -> list[Problem]:
+    async def _judged(self, units: list[_Unit]) -> list[Problem]:
         problems: list[Problem] = []
         while units and len(problems) < _MOST_PROBLEMS:
-            complaint = await self._judge.complaint(bootstrap(units))
+            complaint = await self._judge.complaint(_bootstrap(units))
             if complaint is None:
                 self._remember(units)
                 break
-            culprit, complaint = await self._culprit(units, complaint, bootstrap)
+            culprit, complaint = await self._culprit(units, complaint)
             problems.append(await self._problem(culprit, complaint))
             units.remove(culprit)
         return problems
 
-    async def _culprit(self, units: Sequence[_Unit], complaint: str, bootstrap: _Bootstrap) -> tuple[_Unit, str]:
+    async def _culprit(self, units: Sequence[_Unit], complaint: str) -> tuple[_Unit, str]:
         """The unit that is named by the complaint and bad alone, or else the one that halving leads to."""
         named = [unit for unit in units if _name(unit) in complaint and mentions(complaint, _name(unit))]
         if len(named) == 1:
-            alone = await self._judge.complaint(bootstrap(named))
+            alone = await self._judge.complaint(_bootstrap(named))
             if alone is not None:
                 return named[0], alone
-        return await self._narrowed(units, complaint, bootstrap)
+        return await self._narrowed(units, complaint, _bootstrap)
 
     async def _narrowed(
         self, suspects: Sequence[_T], complaint: str, bootstrap: Callable[[Sequence[_T]], bytes]
@@ -108,7 +111,8 @@ class Preflight:
 
     def _remember(self, units: Iterable[_Unit]) -> None:
         for unit in units:
-            self._good[_fingerprint(unit)] = None
+            if not _is_secret(unit):
+                self._good[_fingerprint(unit)] = None
         while len(self._good) > _MOST_VERDICTS:
             self._good.popitem(last=False)
 
@@ -117,7 +121,7 @@ def _changes(previous: Snapshot, following: Snapshot) -> Iterator[_Unit]:
     """Whole resources, but of a route table only the virtual hosts that its last version did not have."""
     for resource in following.resources():
         before = previous.table(resource.type_url).get(resource.name)
-        if before is not None and before.version == resource.version:
+        if _is_secret(resource) or (before is not None and before.version == resource.version):
             continue
         if not resource.parts:
             yield resource
@@ -130,13 +134,13 @@ def _is_secret(unit: _Unit) -> bool:
     return isinstance(unit, EnvoyResource) and unit.type_url == SECRET
 
 
-def _bootstrap(secrets: Iterable[EnvoyResource], units: Sequence[_Unit]) -> bytes:
+def _bootstrap(units: Sequence[_Unit]) -> bytes:
     resources = [unit for unit in units if isinstance(unit, EnvoyResource)]
     tables: dict[str, tuple[EnvoyResource, list[Part]]] = {}
     for unit in units:
         if isinstance(unit, _Piece):
             tables.setdefault(unit.table.version, (unit.table, []))[1].append(unit.part)
-    return trial([*resources, *(with_parts(table, tuple(parts)) for table, parts in tables.values())], secrets)
+    return trial([*resources, *(with_parts(table, tuple(parts)) for table, parts in tables.values())])
 
 
 def _fingerprint(unit: _Unit) -> str:

@@ -22,7 +22,7 @@ from meshd.problems import Origin, Problem, Problems
 _CERTIFICATES = (b"-----BEGIN CERTIFICATE-----", b"-----BEGIN TRUSTED CERTIFICATE-----")
 _REVOCATIONS = (b"-----BEGIN X509 CRL-----",)
 _LARGEST = 16 * 1024 * 1024
-_IN_PLACE = "it must be on this host, where meshd and its Envoys may read it"
+_IN_PLACE = "it must be on this host, where its Envoys may read it"
 _IDENTITY = "it is this host's identity, for mutual TLS with what has a service account; without it: `autoMtls: false`"
 
 
@@ -42,6 +42,11 @@ def present(secrets: Iterable[Secret]) -> frozenset[str]:
 def problems(secret: Secret, found: frozenset[str]) -> Problems:
     """`found`: what `present` says."""
     return tuple(_problem(secret.origin, fault) for fault in _faults(secret, files_of(secret, found)))
+
+
+def readable(secret: Secret, found: frozenset[str]) -> bool:
+    """By meshd, so that its Envoy can judge it. What only the proxies may read, they judge."""
+    return all(os.access(file, os.R_OK) for file in files_of(secret, found))
 
 
 def chosen_anew(secrets: Iterable[Secret], served: Snapshot) -> tuple[EnvoyResource, ...]:
@@ -74,10 +79,10 @@ def _fault(what: str, file: str, secret: Secret, marks: tuple[bytes, ...]) -> It
             yield _absent(what, file, secret)
         elif not stat.S_ISREG(path.stat().st_mode):
             yield Fault(f"{what} {file} is no file")
-        elif not os.access(path, os.R_OK):
-            yield Fault(f"{what} {file} may not be read by meshd", "make it readable for the group meshd-envoy")
-        elif marks and not _holds(path, marks):
+        elif marks and os.access(path, os.R_OK) and not _holds(path, marks):
             yield Fault(f"{what} {file} is not PEM", f"it needs a line `{marks[0].decode()}`")
+    except PermissionError:
+        return  # in a directory that is closed to meshd; whether the proxy gets in, it will say itself
     except OSError as error:
         yield Fault(f"{what} {file}: {error.strerror}")
     except ValueError:
@@ -103,7 +108,11 @@ def _resolved(file: str, below: str) -> Path | None:
     path = Path(os.path.realpath(file))
     if below and not path.is_relative_to(os.path.realpath(below)):
         return None
-    return path if path.exists() else None
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return path
 
 
 def _holds(path: Path, marks: tuple[bytes, ...]) -> bool:

@@ -143,6 +143,7 @@ class Stream:
         subscription.wildcard = (subscription.wildcard and "*" not in left) or "*" in joined
         for name in left:
             subscription.known.pop(name, None)
+            self.rejected.pop((type_url, name), None)
         joined.discard("*")
         subscription.names |= joined
         # Who subscribes again wants to be answered, even with what it was sent before.

@@ -5,22 +5,21 @@ That is a bootstrap without xDS, and what is past the number of secrets that an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig, Secret
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext
-from google.protobuf import descriptor_pool
-from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
 from meshd.envoy.config_sources import ads
 from meshd.envoy.resource import CLUSTER, EnvoyResource, Rendered
 from meshd.envoy.secrets import is_identity
+from meshd.envoy.tls_contexts import edited
 from meshd.envoy.wire import resource, serialised
 from meshd.memo import Memo, together
 from meshd.plan import WATCHED_SECRETS
@@ -81,42 +80,7 @@ def _with_files_inside(user: EnvoyResource, secrets: tuple[EnvoyResource, ...]) 
 
 
 def _with_secrets(body: bytes, empty: Message, secrets: Secrets) -> bytes:
-    if not takes_secrets(body):
-        return body
-    empty.MergeFromString(body)
-    _walk(empty, secrets)
-    return serialised(empty)
-
-
-def _walk(message: Message, secrets: Secrets) -> None:
-    if isinstance(message, CommonTlsContext):
-        _put_inside(message, secrets)
-        return
-    for each in _parts(message):
-        if not isinstance(each, Any):
-            _walk(each, secrets)
-        elif takes_secrets(each.value):
-            inner = _unpacked(each)
-            _walk(inner, secrets)
-            each.value = serialised(inner)
-
-
-def _parts(message: Message) -> Iterator[Message]:
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        if field.message_type.GetOptions().map_entry:
-            yield from (each for each in value.values() if isinstance(each, Message))
-        elif field.is_repeated:
-            yield from value
-        else:
-            yield value
-
-
-def _unpacked(packed: Any) -> Message:
-    """Of a type that this room has imported: it packed it."""
-    described = descriptor_pool.Default().FindMessageTypeByName(packed.TypeName())
-    return GetMessageClass(described).FromString(packed.value)
+    return edited(body, empty, _BY_SDS, partial(_put_inside, secrets=secrets))
 
 
 def _put_inside(context: CommonTlsContext, secrets: Secrets) -> None:

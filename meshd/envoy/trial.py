@@ -6,7 +6,7 @@ Routes behind RDS are not looked at in that mode; here they stand inline, in con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -14,10 +14,11 @@ from envoy.config.route.v3.route_components_pb2 import VirtualHost
 
 from meshd.envoy.bootstrap import layered_runtime
 from meshd.envoy.clusters import static_base
-from meshd.envoy.inline_secrets import by_name, cluster_with_secrets, listener_with_secrets
+from meshd.envoy.inline_secrets import by_name, cluster_with_secrets
 from meshd.envoy.listeners import listener
 from meshd.envoy.resource import CLUSTER, LISTENER, ROUTES, SECRET, EnvoyResource, Part
 from meshd.envoy.routes import table
+from meshd.envoy.stand_in import cluster_with_stand_ins, listener_with_stand_ins
 from meshd.envoy.static_resources import static_resources, with_inline_routes
 from meshd.envoy.tls import taking
 from meshd.envoy.wire import serialised
@@ -25,19 +26,16 @@ from meshd.names import ListenerName, RouteTableName, SecretName
 from meshd.plan import HttpChain, Listener, UnixBind
 
 
-def trial(resources: Sequence[EnvoyResource | Part], secrets: Iterable[EnvoyResource] = ()) -> bytes:
+def trial(resources: Sequence[EnvoyResource | Part]) -> bytes:
     """Clusters, listeners and route tables as they are; a part stands in a table of its own.
 
     Two parts of one table that claim the same domain are seen only if they are given as that table: `with_parts`
-    makes a table of some of them. Endpoints are left out: a cluster is judged without. `secrets` are those that the
-    resources name; one among the resources is judged by itself, which means that Envoy reads its files.
+    makes a table of some of them. Endpoints are left out: a cluster is judged without. Who takes a secret is judged
+    with a stand-in for it; a secret is judged by itself, which means that Envoy reads its files.
     """
-    known = by_name(secrets)
-    clusters = [cluster_with_secrets(static_base(each.body), known) for each in _of_type(resources, CLUSTER)]
+    clusters = [cluster_with_stand_ins(static_base(each.body)) for each in _of_type(resources, CLUSTER)]
     clusters += [_cluster_around(each, number) for number, each in enumerate(_of_type(resources, SECRET))]
-    listeners = [
-        with_inline_routes(listener_with_secrets(each.body, known), {}) for each in _of_type(resources, LISTENER)
-    ]
+    listeners = [with_inline_routes(listener_with_stand_ins(each.body), {}) for each in _of_type(resources, LISTENER)]
     tables = [each for each in resources if isinstance(each, Part) or each.type_url == ROUTES]
     listeners += [_listener_around(each, number) for number, each in enumerate(tables)]
     return serialised(bootstrap_pb2.Bootstrap(layered_runtime=layered_runtime())) + static_resources(

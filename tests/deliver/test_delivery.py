@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from meshd.deliver.delivery import Delivered, Refused
 from meshd.deliver.push import Patience
+from meshd.deliver.target import Delivered, Refused
 from meshd.names import RevisionId
 from meshd.plan import RingHash
 from tests.deliver.clock import on_a_loop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,20 +11,20 @@ import pytest
 from envoy.service.discovery.v3.ads_pb2_grpc import AggregatedDiscoveryServiceStub
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
-from meshd.deliver.delivery import Delivered, Refused, Target
+from meshd.deliver.delivery import Secrets, Snapshots
 from meshd.deliver.error import DeliveryError
 from meshd.deliver.generations import Generations
 from meshd.deliver.push import Patience
-from meshd.deliver.snapshot import Snapshot
+from meshd.deliver.target import Delivered, Refused, Target
 from meshd.envoy.resource import CLUSTER
-from meshd.names import ProxyName, RevisionId
+from meshd.names import RevisionId
 from meshd.problems import Problems
 from tests.deliver.clock import on_a_loop
 from tests.deliver.worlds import World, a_delivery, an_assignment, eventually
 
 
 class BrokenPreflight:
-    async def judge(self, previous: Mapping[ProxyName, Snapshot], following: Mapping[ProxyName, Snapshot]) -> Problems:
+    async def judge(self, previous: Snapshots, following: Snapshots, secrets: Secrets) -> Problems:
         raise DeliveryError("no Envoy")
 
 
@@ -113,9 +112,7 @@ async def test_a_delivery_that_is_cancelled_leaves_the_old_generation_active(sho
 @on_a_loop
 async def test_endpoints_that_came_during_a_delivery_are_in_it(short_tmp: Path) -> None:
     class MeanwhileDnsChanged:
-        async def judge(
-            self, previous: Mapping[ProxyName, Snapshot], following: Mapping[ProxyName, Snapshot]
-        ) -> Problems:
+        async def judge(self, previous: Snapshots, following: Snapshots, secrets: Secrets) -> Problems:
             delivery.push_endpoints({"sidecar": [an_assignment("b", 99)], "gateway": []})
             return ()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshd.deliver.delivery import Delivered, ProxyTarget, Target
+from meshd.deliver.target import Delivered, ProxyTarget, Target
 from meshd.envoy import assignments, render
 from meshd.memo import Memo
 from meshd.names import LOCAL_CLUSTER, RevisionId

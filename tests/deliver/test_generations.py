@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from meshd.deliver.files import marks
 from meshd.deliver.generations import Generations, Staged
 from meshd.deliver.pack import DamagedError, unpacked
 from meshd.deliver.snapshot import Snapshot
@@ -225,6 +226,25 @@ def test_a_refusal_holds_for_this_meshd_with_this_envoy_only(tmp_path: Path) -> 
     assert RevisionId("bad") in a_store(tmp_path).refusals
     assert RevisionId("good") not in store.refusals
     assert RevisionId("bad") not in a_store(tmp_path, meshd="2.0").refusals
+
+
+def test_a_refusal_is_void_once_a_file_that_it_depended_on_is_another(tmp_path: Path) -> None:
+    store = a_store(tmp_path)
+    store.open()
+    key, gone = tmp_path / "key", tmp_path / "gone"
+    key.write_text("bad")
+    store.refusals.add(RevisionId("bad"), marks([str(key), str(gone)]))
+    assert RevisionId("bad") in a_store(tmp_path).refusals
+
+    key.chmod(0o640)
+
+    assert RevisionId("bad") not in a_store(tmp_path).refusals
+    store.refusals.add(RevisionId("bad"), marks([str(key), str(gone)]))
+    assert RevisionId("bad") in a_store(tmp_path).refusals
+
+    gone.write_text("there")
+
+    assert RevisionId("bad") not in a_store(tmp_path).refusals
 
 
 def test_refusals_that_cannot_be_read_are_none(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from meshd.deliver.delivery import Delivered, Refused
 from meshd.deliver.error import DeliveryError
 from meshd.deliver.preflight import Judge, Preflight
 from meshd.deliver.snapshot import NOTHING, Snapshot
+from meshd.deliver.target import Delivered, Refused
 from meshd.deliver.validator import Validator
 from meshd.envoy.trial import trial
 from meshd.plan import RingHash, Route, TextMatch
@@ -47,7 +47,7 @@ async def a_validator(binary: Path, directory: Path, **given: object) -> AsyncIt
 
 
 async def judged(preflight: Preflight, following: Snapshot, previous: Snapshot = NOTHING) -> Problems:
-    return await preflight.judge({"sidecar": previous}, {"sidecar": following})
+    return await preflight.judge({"sidecar": previous}, {"sidecar": following}, {})
 
 
 def a_broken_route(line: int) -> Route:

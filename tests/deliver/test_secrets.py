@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from meshd.deliver.delivery import Delivered, Refused
-from meshd.deliver.preflight import Preflight
+from meshd.deliver.preflight import Judge, Preflight
 from meshd.deliver.push import Patience
+from meshd.deliver.target import Delivered, Refused
 from meshd.names import ListenerName, RevisionId, RouteTableName, SecretName
 from meshd.plan import (
     WATCHED_SECRETS,
@@ -299,7 +300,7 @@ async def test_a_missing_file_is_said_at_the_line_that_names_it_and_tried_again_
         assert outcome.stage == "secrets"
         assert [str(problem) for problem in outcome.problems] == [
             f"gateway.yaml:12:5: {AT.path}: {what} {file} does not exist; "
-            "it must be on this host, where meshd and its Envoys may read it [E-SECRET-FILE]"
+            "it must be on this host, where its Envoys may read it [E-SECRET-FILE]"
             for what, file in (("certificate", missing.chain), ("private key", missing.key))
         ]
         assert not delivery.is_refused(RevisionId("r1"))
@@ -354,6 +355,87 @@ async def test_what_takes_a_good_secret_passes_preflight(envoy_binary: Path, sho
 
 
 @on_a_loop
+async def test_a_key_that_meshd_may_not_read_is_for_the_proxy_to_judge(
+    envoy_binary: Path, short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root, who may run the tests, may read all: so the operating system's answer is another one here."""
+    pair = made(short_tmp / "web", "shop")
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != pair.key)
+    async with (
+        a_validator(envoy_binary, short_tmp) as validator,
+        a_backend("v1") as v1,
+        a_delivery(short_tmp, preflight=Preflight(judge := Listening(validator))) as delivery,
+        an_envoy(envoy_binary, short_tmp),
+    ):
+        world, port = a_tls_world(v1, shown(pair))
+        assert isinstance(await delivery.deliver(world.target()), Delivered)
+        await eventually(is_on(delivery, 1))
+
+        await until_status(port, trusting(pair.chain), 200)
+
+    assert judge.heard
+    assert not any(str(pair.key).encode() in bootstrap for bootstrap in judge.heard)
+
+
+class Listening:
+    """A judge, and all that it was asked."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.heard: list[bytes] = []
+        self._judge = judge
+
+    async def complaint(self, bootstrap: bytes) -> str | None:
+        self.heard.append(bootstrap)
+        return await self._judge.complaint(bootstrap)
+
+
+@on_a_loop
+async def test_a_new_taker_of_a_secret_whose_file_went_away_passes_preflight(
+    envoy_binary: Path, short_tmp: Path
+) -> None:
+    pair = made(short_tmp / "web", "shop")
+    async with (
+        a_validator(envoy_binary, short_tmp) as validator,
+        a_delivery(short_tmp, preflight=Preflight(validator)) as delivery,
+    ):
+        world, _ = a_tls_world(9, shown(pair), believed(pair.chain))
+        assert isinstance(await delivery.deliver(world.target()), Delivered)
+        pair.chain.unlink()
+        tls = UpstreamTls(sni="shop", validation=ROOT, certificate=OWN)
+        world.changed = {"v1": a_cluster("v1", tls=tls)}
+
+        assert isinstance(await delivery.deliver(world.target("r2")), Delivered)
+
+
+@pytest.mark.parametrize("judged", [True, False])
+@on_a_loop
+async def test_a_revision_refused_for_a_bad_key_is_tried_again_once_the_key_is_another(
+    envoy_binary: Path, short_tmp: Path, judged: bool
+) -> None:
+    one, other = made(short_tmp / "one", "shop"), made(short_tmp / "other", "shop")
+    async with (
+        a_validator(envoy_binary, short_tmp) as validator,
+        a_backend("v1") as v1,
+        a_delivery(short_tmp, preflight=Preflight(validator) if judged else None) as delivery,
+        an_envoy(envoy_binary, short_tmp),
+    ):
+        await delivery.deliver(World(clusters={"v1": (v1,)}).target("r0"))
+        await eventually(is_on(delivery, 1))
+        world, port = a_tls_world(v1, shown(Pair(chain=one.chain, key=other.key)))
+        outcome = await delivery.deliver(world.target())
+        assert isinstance(outcome, Refused)
+        assert outcome.stage == ("preflight" if judged else "acknowledgement")
+        assert delivery.is_refused(RevisionId("r1"))
+
+        one.key.rename(other.key)
+
+        assert not delivery.is_refused(RevisionId("r1"))
+        again = await delivery.deliver(world.target())
+        assert isinstance(again, Delivered), again
+        await until_status(port, trusting(one.chain), 200)
+
+
+@on_a_loop
 async def test_a_secret_that_envoy_rejects_is_reported_at_its_line_and_the_last_generation_restored(
     envoy_binary: Path, short_tmp: Path
 ) -> None:
@@ -371,6 +453,26 @@ async def test_a_secret_that_envoy_rejects_is_reported_at_its_line_and_the_last_
         assert (problem.code, problem.at) == ("E-ENVOY-REJECTED", AT)
         assert await status(port, trusting(good.chain)) == 200
         await eventually(is_on(delivery, 1))
+
+
+@on_a_loop
+async def test_nothing_is_held_against_a_proxy_that_no_longer_has_the_secret(
+    envoy_binary: Path, short_tmp: Path
+) -> None:
+    good, other = made(short_tmp / "good", "shop"), made(short_tmp / "other", "shop")
+    async with a_backend("v1") as v1, a_delivery(short_tmp) as delivery, an_envoy(envoy_binary, short_tmp):
+        await delivery.deliver(World(clusters={"v1": (v1,)}).target())
+        await eventually(is_on(delivery, 1))
+        taker = a_cluster("tls", tls=UpstreamTls(sni="shop", validation=None, certificate=OWN))
+        bad = World(
+            clusters={"v1": (v1,), "tls": (v1,)},
+            changed={"tls": taker},
+            secrets=(shown(Pair(chain=good.chain, key=other.key)),),
+        )
+
+        assert isinstance(await delivery.deliver(bad.target("r2")), Refused)
+
+        await eventually(lambda: delivery.states()[0].rejections == (), "the rejection to be forgotten")
 
 
 @on_a_loop

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from meshd.deliver.delivery import Delivery, Judge, ProxyTarget, Snapshots, Target
+from meshd.deliver.delivery import Delivery, Judge, Secrets, Snapshots
 from meshd.deliver.generations import Generations
 from meshd.deliver.push import Patience
 from meshd.deliver.refusals import Versions
 from meshd.deliver.snapshot import Snapshot, snapshot
+from meshd.deliver.target import ProxyTarget, Target
 from meshd.envoy.bootstrap import BootstrapSettings, xds_bootstrap
 from meshd.envoy.endpoints import assignments
 from meshd.envoy.fallback import fallback
@@ -52,7 +53,7 @@ HOST = HostName("web-1")
 class NoPreflight:
     """What Envoy refuses is then found out when it is pushed."""
 
-    async def judge(self, previous: Snapshots, following: Snapshots) -> Problems:
+    async def judge(self, previous: Snapshots, following: Snapshots, secrets: Secrets) -> Problems:
         return ()
 
 

@@ -82,9 +82,7 @@ def test_the_fallback_of_everything_is_accepted(everything: ProxyPlan, settings:
 
 
 def test_the_trial_of_everything_is_accepted(everything: ProxyPlan, judge: Judge):
-    secrets = render(everything, Memo()).secrets
-
-    assert judge(trial(all_resources(everything), secrets)) == ""
+    assert judge(trial(all_resources(everything))) == ""
 
 
 def test_the_trial_of_each_virtual_host_and_each_route_alone_is_accepted(everything: ProxyPlan, judge: Judge):

@@ -89,7 +89,7 @@ class Delivery:
         if prepared.revision in self.refuses:
             return Refused(problems=REFUSAL)
         if prepared.revision in self.waits_for_files:
-            return Refused(problems=REFUSAL, passing=True)
+            return Refused(problems=REFUSAL)
         self.delivered.append(prepared.revision)
         return Delivered(generation=len(self.delivered), sent=1)
 
@@ -218,6 +218,23 @@ def test_an_understood_revision_is_prepared_without_being_delivered(world, histo
 
     assert prepared is not None
     assert set(prepared.proxies) == set() or world.delivery.delivered == []
+
+
+def test_a_refusal_that_the_delivery_remembers_no_more_is_tried_again_by_the_next_pass(world, history):
+    good = history.commit(host=HOST)
+    a_pass(world)
+    bad = history.commit(host=HOST, service=SERVICE % "10.0.0.1")
+    world.delivery.refuses.add(bad)
+    world.delivery.remembered[bad] = REFUSAL
+    for _ in range(3):
+        assert a_pass(world).rejected[0].problems == REFUSAL
+    world.delivery.refuses.clear()
+    world.delivery.remembered.clear()
+
+    outcome = a_pass(world)
+
+    assert (outcome.accepted, outcome.rejected) == (bad, ())
+    assert world.delivery.delivered == [good, bad]
 
 
 def test_what_this_host_can_put_right_is_tried_again_by_the_next_pass(world, history):
