@@ -45,6 +45,7 @@ def planned(proxy: ProxyName, host: Host, *parts: Part) -> Planned:
         route_tables=tuple(sorted((each for part in parts for each in part.route_tables), key=attrgetter("name"))),
         secrets=tuple(secrets[name] for name in sorted(secrets)),
         dns_names=tuple(sorted(_dns_names(endpoints.values()))),
+        dns_refresh_rate=host.settings.dns_refresh_rate,
     )
     problems = (problem for part in parts for problem in part.problems)
     return Planned(plan=plan, problems=(*problems, *unwatched(plan)))

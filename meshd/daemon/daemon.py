@@ -121,6 +121,7 @@ class Daemon:
         if "endpoints" in pulled:
             await self.rooms.push_endpoints()
         good = pulled <= SMALL or await self._whole_pass(again="sync" in pulled)
+        self.rooms.keep_looking_up()
         self.rooms.keep_probing()
         self.observed.assess(await self.rooms.proxies())
         return good

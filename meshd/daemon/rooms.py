@@ -99,6 +99,7 @@ class Rooms:
         if self._served is not None:
             self.resolver.want(self._served.dns_names)
         self._wire()
+        self.keep_looking_up()
 
     def _wire(self) -> None:
         self.world = World(
@@ -130,7 +131,13 @@ class Rooms:
             self._served = await self.aside(prepare, self.world, active)
         if self._served is not None:
             self.resolver.want(self._served.dns_names)
+            self.keep_looking_up()
             self.keep_probing()
+
+    def keep_looking_up(self) -> None:
+        """As often as the mesh that is served asks for: all proxies of a host have that from one MeshConfig."""
+        for proxy in self.serving.proxies.values() if self.serving is not None else ():
+            self.resolver.retry_within(proxy.plan.dns_refresh_rate)
 
     def keep_probing(self) -> None:
         """The workloads of what is served, and only they. Whom nobody probes any more, nobody holds to be unhealthy."""

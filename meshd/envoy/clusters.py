@@ -26,7 +26,7 @@ from meshd.envoy.transport_sockets import transport_sockets
 from meshd.envoy.upstream_http import EXTENSION, http_options, verifies_by_host
 from meshd.envoy.wire import packed, resource, serialised
 from meshd.memo import Memo
-from meshd.plan import ByEds, Cluster, DynamicDns, OriginalDestination, TcpKeepalive
+from meshd.plan import DNS_REFRESH_RATE, ByEds, Cluster, DynamicDns, OriginalDestination, TcpKeepalive
 
 _EDS_CONFIG = serialised(
     envoy_cluster.Cluster(eds_cluster_config=envoy_cluster.Cluster.EdsClusterConfig(eds_config=ads()))
@@ -34,13 +34,13 @@ _EDS_CONFIG = serialised(
 _BY_EDS = serialised(envoy_cluster.Cluster(type=envoy_cluster.Cluster.EDS)) + _EDS_CONFIG
 
 
-def clusters(plan_clusters: tuple[Cluster, ...], memo: Memo) -> tuple[EnvoyResource, ...]:
-    return tuple(memo.recall(cluster, each) for each in plan_clusters)
+def clusters(plan_clusters: tuple[Cluster, ...], dns_refresh_rate: timedelta, memo: Memo) -> tuple[EnvoyResource, ...]:
+    return tuple(memo.recall(cluster, each, dns_refresh_rate) for each in plan_clusters)
 
 
-def cluster(plan: Cluster) -> EnvoyResource:
+def cluster(plan: Cluster, dns_refresh_rate: timedelta = DNS_REFRESH_RATE) -> EnvoyResource:
     tail = _BY_EDS if isinstance(plan.discovery, ByEds) else b""
-    return resource(CLUSTER, plan.name, serialised(_base(plan)) + tail, plan.origin)
+    return resource(CLUSTER, plan.name, serialised(_base(plan, dns_refresh_rate)) + tail, plan.origin)
 
 
 def static_base(body: bytes) -> bytes:
@@ -63,7 +63,7 @@ def _without_eds(body: bytes) -> bytes:
     return serialised(message)
 
 
-def _base(plan: Cluster) -> envoy_cluster.Cluster:
+def _base(plan: Cluster, dns_refresh_rate: timedelta) -> envoy_cluster.Cluster:
     return envoy_cluster.Cluster(
         name=plan.name,
         connect_timeout=duration(plan.connect_timeout),
@@ -73,11 +73,11 @@ def _base(plan: Cluster) -> envoy_cluster.Cluster:
         upstream_connection_options=plan.tcp_keepalive and _keepalive(plan.tcp_keepalive),
         upstream_bind_config=_sources(plan.sources),
         **transport_sockets(plan),
-        **_discovery(plan),
+        **_discovery(plan, dns_refresh_rate),
     )
 
 
-def _discovery(plan: Cluster) -> dict[str, Any]:
+def _discovery(plan: Cluster, dns_refresh_rate: timedelta) -> dict[str, Any]:
     """Who has no endpoints to choose from balances nothing; Envoy wants that said."""
     panic = common_lb_config(plan)
     match plan.discovery:
@@ -93,7 +93,7 @@ def _discovery(plan: Cluster) -> dict[str, Any]:
             }
         case DynamicDns():
             return {
-                "cluster_type": _dynamic_forward_proxy(plan),
+                "cluster_type": _dynamic_forward_proxy(plan, dns_refresh_rate),
                 "lb_policy": envoy_cluster.Cluster.CLUSTER_PROVIDED,
                 "common_lb_config": panic,
             }
@@ -101,10 +101,10 @@ def _discovery(plan: Cluster) -> dict[str, Any]:
             assert_never(unknown)
 
 
-def _dynamic_forward_proxy(plan: Cluster) -> envoy_cluster.Cluster.CustomClusterType:
+def _dynamic_forward_proxy(plan: Cluster, dns_refresh_rate: timedelta) -> envoy_cluster.Cluster.CustomClusterType:
     """Envoy refuses HTTP options that do not verify the server by the name that was asked for, also without TLS."""
     lookup = dynamic_forward_proxy.ClusterConfig(
-        dns_cache_config=dns_cache_config(),
+        dns_cache_config=dns_cache_config(dns_refresh_rate),
         allow_insecure_cluster_options=plan.http is not None and not verifies_by_host(plan.tls),
     )
     return envoy_cluster.Cluster.CustomClusterType(

@@ -21,11 +21,11 @@ _OF_CLIENTS = HttpConnectionManager.SetCurrentClientCertDetails(subject=boolean(
 _OF_PEERS = HttpConnectionManager.SetCurrentClientCertDetails(subject=boolean(True), dns=True, uri=True)
 
 
-def connection_manager(chain: HttpChain) -> hcm.HttpConnectionManager:
+def connection_manager(chain: HttpChain, dns_refresh_rate: timedelta) -> hcm.HttpConnectionManager:
     return HttpConnectionManager(
         stat_prefix=chain.stat_prefix,
         rds=hcm.Rds(config_source=ads(), route_config_name=chain.route_table),
-        http_filters=http_filters(chain),
+        http_filters=http_filters(chain, dns_refresh_rate),
         early_header_mutation_extensions=early_mutations(chain),
         http_protocol_options=_explicit_proxy() if chain.absolute_urls else None,
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
@@ -26,7 +28,7 @@ TIMEOUT_HEADER = "x-envoy-upstream-rq-timeout-ms"
 _KEPT = "x-meshd-rq-timeout-ms"
 
 
-def http_filters(chain: HttpChain) -> list[HttpFilter]:
+def http_filters(chain: HttpChain, dns_refresh_rate: timedelta) -> list[HttpFilter]:
     """gRPC-Web first, so that an injected gRPC status is translated for the browser like any other."""
     filters = [_filter("envoy.filters.http.grpc_web", GrpcWeb())] if chain.grpc_web else []
     if chain.exponential_delays:
@@ -35,7 +37,7 @@ def http_filters(chain: HttpChain) -> list[HttpFilter]:
     if _keeps_timeout_header(chain):
         filters.append(_filter("envoy.filters.http.header_mutation", _restored_timeout()))
     if chain.dynamic_dns:
-        lookup = HostLookup(dns_cache_config=dns_cache_config())
+        lookup = HostLookup(dns_cache_config=dns_cache_config(dns_refresh_rate))
         filters.append(_filter("envoy.filters.http.dynamic_forward_proxy", lookup))
     # Envoy's own response headers (`x-envoy-upstream-service-time`) stay, as in Istio: operators look for them.
     return [*filters, _filter("envoy.filters.http.router", Router())]

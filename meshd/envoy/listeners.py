@@ -21,7 +21,7 @@ from meshd.envoy.tcp_proxy import tcp_filters
 from meshd.envoy.tls import server_tls_socket
 from meshd.envoy.wire import packed, resource, serialised
 from meshd.memo import Memo
-from meshd.plan import ChainMatch, FilterChain, HttpChain, Listener, Side, TcpChain
+from meshd.plan import DNS_REFRESH_RATE, ChainMatch, FilterChain, HttpChain, Listener, Side, TcpChain
 
 _DIRECTIONS: dict[Side, int] = {
     "outbound": TrafficDirection.OUTBOUND,
@@ -33,13 +33,15 @@ _SLOWEST_HANDSHAKE = timedelta(seconds=15)
 Conditional = tuple[ChainMatch, components.FilterChain]
 
 
-def listeners(plan_listeners: tuple[Listener, ...], memo: Memo) -> tuple[EnvoyResource, ...]:
-    return tuple(memo.recall(listener, each) for each in plan_listeners)
+def listeners(
+    plan_listeners: tuple[Listener, ...], dns_refresh_rate: timedelta, memo: Memo
+) -> tuple[EnvoyResource, ...]:
+    return tuple(memo.recall(listener, each, dns_refresh_rate) for each in plan_listeners)
 
 
-def listener(plan: Listener) -> EnvoyResource:
+def listener(plan: Listener, dns_refresh_rate: timedelta = DNS_REFRESH_RATE) -> EnvoyResource:
     matches = [match_of(chain, plan) for chain in plan.chains]
-    chains = [_filter_chain(chain, plan, number) for number, chain in enumerate(plan.chains)]
+    chains = [_filter_chain(chain, plan, number, dns_refresh_rate) for number, chain in enumerate(plan.chains)]
     message = listener_pb2.Listener(
         name=plan.name,
         address=bind_address(plan.bind),
@@ -88,21 +90,24 @@ def _matching(chain: components.FilterChain, match: ChainMatch) -> components.Fi
     return chain
 
 
-def _filter_chain(chain: FilterChain, plan: Listener, number: int) -> components.FilterChain:
+def _filter_chain(
+    chain: FilterChain, plan: Listener, number: int, dns_refresh_rate: timedelta
+) -> components.FilterChain:
     return components.FilterChain(
         # Among ordered chains a name is what one is found by, and several rules may lead to one cluster.
         name=f"{number}-{chain.stat_prefix}" if plan.ordered else chain.stat_prefix,
-        filters=_filters(chain),
+        filters=_filters(chain, dns_refresh_rate),
         transport_socket=server_tls_socket(chain.tls) if chain.tls else None,
         transport_socket_connect_timeout=duration(_SLOWEST_HANDSHAKE) if plan.side == "gateway" else None,
     )
 
 
-def _filters(chain: FilterChain) -> list[components.Filter]:
+def _filters(chain: FilterChain, dns_refresh_rate: timedelta) -> list[components.Filter]:
     match chain:
         case HttpChain():
-            return [components.Filter(name=http.NAME, typed_config=packed(http.connection_manager(chain)))]
+            manager = http.connection_manager(chain, dns_refresh_rate)
+            return [components.Filter(name=http.NAME, typed_config=packed(manager))]
         case TcpChain():
-            return tcp_filters(chain)
+            return tcp_filters(chain, dns_refresh_rate)
         case _ as unknown:
             assert_never(unknown)

@@ -18,8 +18,8 @@ def render(plan: ProxyPlan, memo: Memo) -> Rendered:
     """What a plan has in common with the one before, object for object, is the very same resource again."""
     return Rendered(
         proxy=plan.proxy,
-        clusters=clusters(plan.clusters, memo),
-        listeners=listeners(plan.listeners, memo),
+        clusters=clusters(plan.clusters, plan.dns_refresh_rate, memo),
+        listeners=listeners(plan.listeners, plan.dns_refresh_rate, memo),
         routes=routes(plan.route_tables, memo),
         secrets=secrets(plan.secrets, frozenset(), memo),
         locality=plan.locality,

@@ -25,17 +25,20 @@ _REDIS_TIMEOUT = timedelta(seconds=5)
 _SOURCE_IP = HashPolicy(source_ip=HashPolicy.SourceIp())
 
 
-def tcp_filters(chain: TcpChain) -> list[Filter]:
+def tcp_filters(chain: TcpChain, dns_refresh_rate: timedelta) -> list[Filter]:
     if not chain.destinations:
         return []
     if chain.filtered == "redis" and len(chain.destinations) == 1:
         return [_redis(chain, chain.destinations[0])]
-    return [*_before(chain), Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain)))]
+    return [
+        *_before(chain, dns_refresh_rate),
+        Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain))),
+    ]
 
 
-def _before(chain: TcpChain) -> Iterator[Filter]:
+def _before(chain: TcpChain, dns_refresh_rate: timedelta) -> Iterator[Filter]:
     if chain.sni_dns_port is not None:
-        yield _sni_lookup(chain.sni_dns_port)
+        yield _sni_lookup(chain.sni_dns_port, dns_refresh_rate)
     if chain.filtered == "mongo":
         yield Filter(
             name="envoy.filters.network.mongo_proxy", typed_config=packed(MongoProxy(stat_prefix=chain.stat_prefix))
@@ -68,7 +71,7 @@ def _redis(chain: TcpChain, to: WeightedCluster) -> Filter:
     return Filter(name="envoy.filters.network.redis_proxy", typed_config=packed(proxy))
 
 
-def _sni_lookup(port: int) -> Filter:
+def _sni_lookup(port: int, dns_refresh_rate: timedelta) -> Filter:
     """Has the name that the client asked for looked up before its connection is opened."""
-    lookup = SniLookup(dns_cache_config=dns_cache_config(), port_value=port)
+    lookup = SniLookup(dns_cache_config=dns_cache_config(dns_refresh_rate), port_value=port)
     return Filter(name="envoy.filters.network.sni_dynamic_forward_proxy", typed_config=packed(lookup))

@@ -56,6 +56,7 @@ from meshd.plan.probes import (
     TcpProbe,
 )
 from meshd.plan.proxy import (
+    DNS_REFRESH_RATE,
     ProxyPlan,
 )
 from meshd.plan.routes import (
@@ -97,6 +98,7 @@ from meshd.plan.tls import (
 )
 
 __all__ = [
+    "DNS_REFRESH_RATE",
     "UNLIMITED",
     "WATCHED_SECRETS",
     "Abort",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
 
 from meshd.names import DnsName, HostName, Locality, ProxyName
 from meshd.plan.clusters import Cluster
@@ -11,12 +13,15 @@ from meshd.plan.listeners import Listener
 from meshd.plan.routes import RouteTable
 from meshd.plan.tls import Secret
 
+DNS_REFRESH_RATE: Final = timedelta(seconds=60)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyPlan:
     """Everything that one proxy of one host does. Each tuple is sorted by name.
 
-    `locality`: where the proxy stands, of which zone-aware routing makes use.
+    `locality`: where the proxy stands, of which zone-aware routing makes use. `dns_refresh_rate`: how long a name that
+    could not be looked up may wait for the next attempt, whoever it is that looks it up.
     """
 
     proxy: ProxyName
@@ -28,3 +33,4 @@ class ProxyPlan:
     route_tables: tuple[RouteTable, ...] = ()
     secrets: tuple[Secret, ...] = ()
     dns_names: tuple[DnsName, ...] = ()
+    dns_refresh_rate: timedelta = DNS_REFRESH_RATE

@@ -66,6 +66,7 @@ class Resolver:
         self._hosts: Mapping[str, tuple[str, ...]] = hosts(self._hosts_file)
         self._resolv_conf = LocalFile(settings.resolv_conf)
         self._lookup = Lookup(settings, self._nameservers())
+        self._retry_ceiling = settings.retry_ceiling
         self._names: dict[DnsName, _Name] = {}
         self._known = load(settings.answers_file) if settings.answers_file else {}
         self._waiting: list[_Waiting] = []
@@ -83,6 +84,13 @@ class Resolver:
             self._tried(name)
         for name in sorted(wanted - self._names.keys()):
             self._add(name)
+
+    def retry_within(self, ceiling: timedelta) -> None:
+        """The longest pause after failures from now on, as the mesh has it. A shorter one begins at once."""
+        sooner = ceiling < self._retry_ceiling
+        self._retry_ceiling = ceiling
+        if sooner:
+            self._again(entry for entry in self._names.values() if entry.failures)
 
     def answers(self) -> Mapping[DnsName, Answer]:
         """Of every wanted name of which anything is known. The mapping does not change afterwards."""
@@ -143,7 +151,7 @@ class Resolver:
         """After a failure ever longer; else by TTL, a little late rather than early, when a cache has a fresh one."""
         if entry.failures:
             doubled: timedelta = self._settings.retry_first * (1 << min(entry.failures - 1, 20))
-            return min(doubled, self._settings.retry_ceiling) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+            return min(doubled, self._retry_ceiling) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
         ttl = within(answer.expires - answer.looked_up, self._settings.floor, self._settings.ceiling)
         return ttl * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
 

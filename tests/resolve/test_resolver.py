@@ -156,6 +156,24 @@ async def test_failures_are_tried_again_ever_later(tmp_path):
 
 
 @on_a_loop
+async def test_the_mesh_says_how_long_the_pauses_become_and_shorter_ones_begin_at_once(tmp_path):
+    async with a_house(tmp_path) as house:
+        await house.want("nowhere.shop")
+        entry = house.resolver._names[DnsName("nowhere.shop")]
+        for _ in range(6):
+            await house.look_up_again("nowhere.shop", entry.timer.due - house.clock.now())
+        failures = entry.failures
+
+        house.resolver.retry_within(timedelta(seconds=5))
+        await house.until(lambda: entry.failures == failures + 1)
+        sooner = entry.timer.due - house.clock.now()
+        house.resolver.retry_within(timedelta(seconds=50))
+
+        assert timedelta(seconds=4) <= sooner <= timedelta(seconds=6)
+        assert entry.timer.due - house.clock.now() == sooner
+
+
+@on_a_loop
 async def test_a_name_that_answers_again_is_used_again(tmp_path):
     async with a_house(tmp_path) as house:
         house.server.set("db.shop", fault="SERVFAIL")
