@@ -155,9 +155,10 @@ class _Definitions:
         return {"anyOf": [{"type": "string"}, schema]} if kind.SHORT else schema
 
     def _name(self, kind: type) -> str:
-        """Two API groups may call different things alike: the second is named with its package."""
+        """Two rooms may call different things alike: the second is named with its room."""
         name = kind.__name__
-        return name if self._classes.setdefault(name, kind) is kind else f"{kind.__module__.split('.')[-2]}.{name}"
+        known = self._classes.setdefault(name, kind)
+        return name if _room(known) == _room(kind) else f"{_room(kind)}.{name}"
 
     def _fields(self, kind: type, name: str) -> Json:
         decoder = message_decoder(kind, frozenset({"metadata"}) if hasattr(kind, "KIND") else frozenset())
@@ -215,6 +216,11 @@ class _Definitions:
     def _union(self, members: Iterable[Any]) -> Json:
         kinds = [self._value(member) for member in members if member is not types.NoneType]
         return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+
+
+def _room(kind: type) -> str:
+    """The package of its module, without those around it."""
+    return kind.__module__.rpartition(".")[0].rpartition(".")[2]
 
 
 def _reference(name: str) -> str:

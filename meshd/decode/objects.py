@@ -104,6 +104,16 @@ SERVER_WRITTEN: Final = frozenset(
 )
 """What a Kubernetes API server adds to metadata, and `kubectl get -o yaml` prints. It means nothing here."""
 
+_OLD_TYPES: Final = {
+    "route-rule": "RouteRule",
+    "destination-policy": "DestinationPolicy",
+    "egress-rule": "EgressRule",
+    "ingress-rule": "IngressRule",
+}
+"""What stood as `type` where `kind` stands now, in 2017."""
+
+_KUBERNETES_INGRESS: Final = frozenset({"extensions", "networking.k8s.io"})
+
 _RENAMED: Final = {"ExternalService": "ServiceEntry"}
 
 _NOT_OURS: Final = "keep files that are no mesh resources out of `repository.path`"
@@ -183,6 +193,8 @@ class _Reader(Generic[R]):
         kind = self._kinds.find(group, name)
         if kind is not None:
             hint = f"write `apiVersion: {group}/{kind.VERSIONS[-1]}`"
+        elif not name and (renamed := _OLD_TYPES.get(_word_at(parts.get("type")))):
+            hint = f"`type` is of early 2017: write `kind: {renamed}`, and the name as `metadata: {{name: ...}}`"
         elif parts.keys() & {"apiVersion", "kind"}:
             hint = "every object starts with `apiVersion:` and `kind:`"
         else:
@@ -193,6 +205,10 @@ class _Reader(Generic[R]):
 
     def _foreign(self, group: str, name: str, parts: dict[str, Node], at: str) -> None:
         """Another API group: skipped, unless it looks like ours misspelt, which would be skipped in silence."""
+        if name == "Ingress" and group in _KUBERNETES_INGRESS and self._kinds.find(LEGACY_GROUP, "IngressRule"):
+            message = "meshd does not act on the Ingress of Kubernetes"
+            self._report.add("E-KIND-INGRESS", parts["kind"], f"{at}kind", message, "write a Gateway or an IngressRule")
+            return
         meant = [ours for ours in self._groups if name in self._kinds.names(ours) and _near(group, ours)]
         if not meant:
             self.skipped += 1
@@ -215,7 +231,7 @@ class _Reader(Generic[R]):
         report = self._report
         report.resource = _identity(kind.KIND, parts.get("metadata"))
         before = report.errors
-        self._check_parts(root, parts, at)
+        self._check_parts(kind, root, parts, at)
         metadata = self._metadata(kind, parts.get("metadata"), at)
         spec = _spec(kind, parts["spec"], f"{at}spec", report) if "spec" in parts else None
         if report.errors > before or spec is None:
@@ -224,9 +240,11 @@ class _Reader(Generic[R]):
         if report.errors == before:
             self.resources.append(cast("R", resource))
 
-    def _check_parts(self, root: Mapping, parts: dict[str, Node], at: str) -> None:
+    def _check_parts(self, kind: type[R], root: Mapping, parts: dict[str, Node], at: str) -> None:
         for key, _ in root.entries:
-            if key.text not in _PARTS:
+            if key.text == "type" and _OLD_TYPES.get(_word_at(parts.get("type"))) == kind.KIND:
+                self._report.add("W-LEGACY", key, f"{at}type", "kind says it already", "remove it")
+            elif key.text not in _PARTS:
                 hint = self._report.nearest(key.text, _PARTS)
                 self._report.add("E-FIELD", key, at + key.text[:64], "there is no such field", hint)
         for part in ("metadata", "spec"):
@@ -255,6 +273,10 @@ def _spec(kind: type[ResourceKind], node: Node, path: str, report: Report) -> di
 
 def _annotation(kind: type[ResourceKind], attribute: str) -> Any:  # noqa: ANN401
     return message_decoder(kind).annotation(attribute)
+
+
+def _word_at(node: Node | None) -> str:
+    return node.text if type(node) is Scalar else ""
 
 
 def _identity(kind: str, metadata: Node | None) -> ResourceId | None:

@@ -24,6 +24,7 @@ from meshd.fields import (
 )
 from meshd.problems import Problem
 from meshd.resources.destination import PortSelector
+from meshd.resources.extras import DestinationRuleExtras, check_extras, check_names, read_extras
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.host_name import check_exports
 from meshd.resources.locality import check_failover
@@ -132,6 +133,10 @@ class DestinationRule(Resource):
     export_to: tuple[Annotated[str, export_target], ...] = ()
     workload_selector: LabelSelector | None = None
 
+    @property
+    def extras(self) -> DestinationRuleExtras:
+        return read_extras(DestinationRuleExtras, self.metadata)
+
     def check(self) -> Iterator[Problem]:
         yield from check_exports(self.origin, self.export_to, self.metadata.namespace)
         if self.workload_selector and any(to not in {".", self.metadata.namespace} for to in self.export_to):  # 3.3
@@ -141,3 +146,5 @@ class DestinationRule(Resource):
         for subset in self.subsets:  # D-3
             if counts[subset.name] > 1:
                 yield invalid(subset.origin.at("name"), f"subset {subset.name!r} is given {counts[subset.name]} times")
+        yield from check_extras(DestinationRuleExtras, self.metadata)
+        yield from check_names(self.metadata, "subset", self.extras.subsets, counts)

@@ -19,6 +19,7 @@ from meshd.fields import (
     object_name,
 )
 from meshd.problems import Problem, nearest
+from meshd.resources.extras import GatewayExtras, check_extras, check_names, read_extras
 from meshd.resources.finding import doubtful, invalid, legacy
 from meshd.resources.host_name import full_name_or_wildcard
 from meshd.resources.protocol import LEGACY_PROTOCOLS, PROTOCOLS, Family, Protocol, family, port_protocol
@@ -143,6 +144,10 @@ class Gateway(Resource):
     servers: Annotated[tuple[Server, ...], Count(1)]
     selector: LabelMap = field(default_factory=dict)
 
+    @property
+    def extras(self) -> GatewayExtras:
+        return read_extras(GatewayExtras, self.metadata)
+
     def check(self) -> Iterator[Problem]:
         """G-3, G-3.1 and G-3.4."""
         ports: dict[str, int] = {}
@@ -156,3 +161,6 @@ class Gateway(Resource):
             ports.setdefault(server.port.name, server.port.origin.at("name").line)
             if server.name:
                 names.setdefault(server.name, server.origin.at("name").line)
+        yield from check_extras(GatewayExtras, self.metadata)
+        numbers = (str(server.port.number) for server in self.servers)
+        yield from check_names(self.metadata, "port", map(str, self.extras.proxy_protocol_ports), numbers)

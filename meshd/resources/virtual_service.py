@@ -13,6 +13,7 @@ from meshd.fields import export_target, ip_or_cidr, virtual_host
 from meshd.problems import Problem
 from meshd.resources.answers import Body, HTTPDirectResponse, HTTPRedirect, HTTPRewrite, RegexRewrite
 from meshd.resources.cors import CorsPolicy
+from meshd.resources.extras import VirtualServiceExtras, check_extras, check_names, read_extras
 from meshd.resources.fault import FaultAbort, FaultDelay, HTTPFaultInjection, Percentage
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.gateway_names import MESH, check_gateways
@@ -63,6 +64,10 @@ class VirtualService(Resource):
     export_to: tuple[Annotated[str, export_target], ...] = ()
 
     @property
+    def extras(self) -> VirtualServiceExtras:
+        return read_extras(VirtualServiceExtras, self.metadata)
+
+    @property
     def is_of_gateways_alone(self) -> bool:
         return bool(self.gateways) and MESH not in self.gateways
 
@@ -77,6 +82,13 @@ class VirtualService(Resource):
         yield from unreachable([(route.origin, route.match) for route in self.http])
         yield from unreachable_connections(self.tls)
         yield from unreachable_connections(self.tcp)
+        yield from self._check_extras()
+
+    def _check_extras(self) -> Iterator[Problem]:
+        yield from check_extras(VirtualServiceExtras, self.metadata)
+        yield from check_names(self.metadata, "http route", self.extras.http, (route.name for route in self.http))
+        for name, extras, routes in (("tls", self.extras.tls, self.tls), ("tcp", self.extras.tcp, self.tcp)):
+            yield from check_names(self.metadata, f"{name} route", extras, map(str, range(len(routes))))
 
     def _check_delegate(self) -> Iterator[Problem]:
         """5.9."""

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from meshd.fields import Between, Int32, Message
 from meshd.problems import Problem
 from meshd.resources.finding import doubtful
-from meshd.resources.legacy.custom import Custom
+from meshd.resources.legacy.custom import IN_CIRCUIT_BREAKER, Custom, check_custom
 from meshd.resources.legacy.legacy_resource import Duration
 
 
@@ -38,3 +38,4 @@ class CircuitBreaker(Message):
     def check(self) -> Iterator[Problem]:
         if self.simple_cb is None and self.custom is None:
             yield doubtful(self.origin, "an empty circuit breaker is none", "write simpleCb: {} for the defaults")
+        yield from check_custom(self.custom, self.origin.at("custom"), IN_CIRCUIT_BREAKER)

@@ -1,10 +1,178 @@
-"""`custom`, a google.protobuf.Any: a message of Envoy's own API, which is handed on to Envoy (inventory CB-03 ...)."""
+"""`custom`, a google.protobuf.Any: a message of Envoy's own API, judged by its type and handed on (inventory CB-03).
+
+Which types a place takes, and which of their fields would undo what meshd does, stands here; their meaning is Envoy's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
 
+from meshd.decode.json_values import plain_json
 from meshd.fields import Json
+from meshd.problems import Origin, Problem, nearest
 
 Custom = Mapping[str, Json]
 """With its `@type`: `type.googleapis.com/envoy.config.cluster.v3.CircuitBreakers`, say."""
+
+TYPE: Final = "@type"
+
+_BALANCERS: Final = {
+    f"envoy.extensions.load_balancing_policies.{package}.v3.{name}": (
+        f"envoy.extensions.load_balancing_policies.{package}.v3.{package}_pb2"
+    )
+    for package, name in (
+        ("client_side_weighted_round_robin", "ClientSideWeightedRoundRobin"),
+        ("cluster_provided", "ClusterProvided"),
+        ("least_request", "LeastRequest"),
+        ("maglev", "Maglev"),
+        ("override_host", "OverrideHost"),
+        ("pick_first", "PickFirst"),
+        ("random", "Random"),
+        ("ring_hash", "RingHash"),
+        ("round_robin", "RoundRobin"),
+        ("subset", "Subset"),
+        ("wrr_locality", "WrrLocality"),
+    )
+}
+_MODULES: Final = {
+    "envoy.config.cluster.v3.CircuitBreakers": "envoy.config.cluster.v3.circuit_breaker_pb2",
+    "envoy.config.cluster.v3.Cluster": "envoy.config.cluster.v3.cluster_pb2",
+    "envoy.config.cluster.v3.LoadBalancingPolicy": "envoy.config.cluster.v3.cluster_pb2",
+    "envoy.config.cluster.v3.OutlierDetection": "envoy.config.cluster.v3.outlier_detection_pb2",
+    "envoy.config.route.v3.RetryPolicy": "envoy.config.route.v3.route_components_pb2",
+    "envoy.config.route.v3.RouteAction": "envoy.config.route.v3.route_components_pb2",
+    "envoy.config.route.v3.RouteAction.MaxStreamDuration": "envoy.config.route.v3.route_components_pb2",
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": (
+        "envoy.extensions.upstreams.http.v3.http_protocol_options_pb2"
+    ),
+    **_BALANCERS,
+}
+"""Of each message that may occur, also within another one, the module that has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What may stand in one of the fields called `custom`; `only` are the fields of a type that it may set."""
+
+    types: frozenset[str]
+    only: Mapping[str, frozenset[str]]
+    never: frozenset[str] = frozenset()
+
+
+IN_CIRCUIT_BREAKER: Final = Place(
+    types=frozenset({"envoy.config.cluster.v3.CircuitBreakers", "envoy.config.cluster.v3.OutlierDetection"}),
+    only={},
+)
+IN_LOAD_BALANCING: Final = Place(
+    types=frozenset({"envoy.config.cluster.v3.LoadBalancingPolicy", *_BALANCERS}),
+    only={},
+)
+IN_RETRY: Final = Place(types=frozenset({"envoy.config.route.v3.RetryPolicy"}), only={})
+IN_TIMEOUT: Final = Place(
+    types=frozenset(
+        {"envoy.config.route.v3.RouteAction.MaxStreamDuration", "envoy.config.route.v3.RouteAction"},
+    ),
+    only={
+        "envoy.config.route.v3.RouteAction": frozenset(
+            {"timeout", "idle_timeout", "flush_timeout", "max_stream_duration"}
+        )
+    },
+)
+IN_POLICY: Final = Place(
+    types=frozenset({"envoy.config.cluster.v3.Cluster"}),
+    only={},
+    never=frozenset(
+        {
+            "name",
+            "type",
+            "cluster_type",
+            "load_assignment",
+            "eds_cluster_config",
+            "metadata",
+            "transport_socket",
+            "transport_socket_matches",
+        }
+    ),
+)
+
+
+def type_name(custom: Custom) -> str:
+    """Without the `type.googleapis.com/` before it; empty when it is missing."""
+    return str(custom.get(TYPE) or "").rpartition("/")[2]
+
+
+def check_custom(custom: Custom | None, at: Origin, place: Place) -> Iterator[Problem]:
+    """`E-ANY-TYPE` for a type that means nothing there, `E-ANY-FIELD` for a field that it may not set or has not."""
+    if custom is None:
+        return
+    if type_name(custom) not in place.types:
+        yield _wrong_type(type_name(custom), at.item(TYPE), place.types)
+    elif unknown := [name for name in _types_within(_fields(custom)) if not _is_known_url(name)]:
+        yield _wrong_type(unknown[0], at, frozenset(_MODULES))
+    else:
+        yield from _check_fields(custom, at, place)
+
+
+def _is_known_url(name: str) -> bool:
+    """Within another message Envoy needs the whole of it: `type.googleapis.com/` and the name."""
+    prefix, slash, name = name.rpartition("/")
+    return bool(prefix and slash) and name in _MODULES
+
+
+def _wrong_type(name: str, at: Origin, known: frozenset[str]) -> Problem:
+    message = f"meshd cannot tell what {name!r} means here" if name else "custom needs an @type"
+    hint = nearest(name, known) or f"use {min(known)}"
+    return Problem(code="E-ANY-TYPE", at=at, message=message, hint=hint)
+
+
+def _check_fields(custom: Custom, at: Origin, place: Place) -> Iterator[Problem]:
+    parsed = _parsed(custom)
+    if isinstance(parsed, str):
+        yield Problem(code="E-ANY-FIELD", at=at, message=parsed)
+        return
+    name = type_name(custom)
+    allowed = place.only.get(name)
+    for field, _ in parsed.ListFields():
+        if field.name in place.never or (allowed is not None and field.name not in allowed):
+            yield Problem(
+                code="E-ANY-FIELD",
+                at=at.item(field.json_name if field.json_name in custom else field.name),
+                message=f"{field.json_name} is not to be set here: the rest of the configuration depends on it",
+                hint="remove it",
+            )
+
+
+def _parsed(custom: Custom) -> Any | str:  # noqa: ANN401  (protobuf has no stubs for Envoy's messages)
+    """The message; or what is wrong with it, in protobuf's words."""
+    # Imported when there is a custom policy at all: hardly any mesh has one, and protobuf takes its time to load.
+    json_format, factory = (
+        import_module("google.protobuf.json_format"),
+        import_module("google.protobuf.message_factory"),
+    )
+    pool = import_module("google.protobuf.descriptor_pool").Default()
+    for name in {type_name(custom), *_types_within(_fields(custom))}:
+        import_module(_MODULES[name.rpartition("/")[2]])
+    message = factory.GetMessageClass(pool.FindMessageTypeByName(type_name(custom)))()
+    try:
+        return json_format.ParseDict({key: plain_json(value) for key, value in _fields(custom).items()}, message)
+    except json_format.ParseError as error:
+        return str(error).partition("\n")[0]
+
+
+def _fields(custom: Custom) -> Custom:
+    return {key: value for key, value in custom.items() if key != TYPE}
+
+
+def _types_within(value: object) -> Iterator[str]:
+    """The types of all messages of any type within a value."""
+    if isinstance(value, Mapping):
+        if TYPE in value:
+            yield str(value[TYPE])
+        for each in value.values():
+            yield from _types_within(each)
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _types_within(each)

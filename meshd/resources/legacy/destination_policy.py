@@ -10,7 +10,7 @@ from meshd.fields import Needed
 from meshd.problems import Problem
 from meshd.resources.finding import doubtful
 from meshd.resources.legacy.circuit_breaker import CircuitBreaker
-from meshd.resources.legacy.custom import Custom
+from meshd.resources.legacy.custom import IN_POLICY, Custom, check_custom
 from meshd.resources.legacy.istio_service import IstioService
 from meshd.resources.legacy.legacy_resource import LegacyResource
 from meshd.resources.legacy.load_balancing import LoadBalancing
@@ -31,3 +31,4 @@ class DestinationPolicy(LegacyResource):
     def check(self) -> Iterator[Problem]:
         if not (self.load_balancing or self.circuit_breaker or self.custom is not None):
             yield doubtful(self.origin, "a policy without loadBalancing and circuitBreaker sets only the defaults")
+        yield from check_custom(self.custom, self.origin.at("custom"), IN_POLICY)

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from meshd.fields import Between, Coded, Message, Needed, header_token
 from meshd.problems import Problem
 from meshd.resources.finding import doubtful
-from meshd.resources.legacy.custom import Custom
+from meshd.resources.legacy.custom import IN_RETRY, IN_TIMEOUT, Custom, check_custom
 from meshd.resources.legacy.legacy_resource import Duration
 
 HeaderName = Annotated[str, header_token]
@@ -37,6 +37,7 @@ class HTTPTimeout(Message):
     def check(self) -> Iterator[Problem]:
         if self.simple_timeout is None and self.custom is None:
             yield doubtful(self.origin, "an empty timeout policy is none", "give it a simpleTimeout, or leave it out")
+        yield from check_custom(self.custom, self.origin.at("custom"), IN_TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +59,4 @@ class HTTPRetry(Message):
     def check(self) -> Iterator[Problem]:
         if self.simple_retry is None and self.custom is None:
             yield doubtful(self.origin, "an empty retry policy is none", "give it a simpleRetry, or leave it out")
+        yield from check_custom(self.custom, self.origin.at("custom"), IN_RETRY)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from meshd.fields import Message
 from meshd.problems import Problem
-from meshd.resources.legacy.custom import Custom
+from meshd.resources.legacy.custom import IN_LOAD_BALANCING, Custom, check_custom
 
 SimpleLBPolicy = Literal["ROUND_ROBIN", "LEAST_CONN", "RANDOM"]
 
@@ -25,3 +25,4 @@ class LoadBalancing(Message):
         if self.name is None and self.custom is None:
             message = "loadBalancing needs the name of a policy: ROUND_ROBIN, LEAST_CONN or RANDOM"
             yield Problem(code="E-LB-EMPTY", at=self.origin, message=message)
+        yield from check_custom(self.custom, self.origin.at("custom"), IN_LOAD_BALANCING)
