@@ -271,10 +271,13 @@ def fqdn(value: object) -> str:
 
 
 def wildcard_host(value: object) -> str:
-    """A host name whose first label may be `*` or start with `*` or `*-`; `*` alone is one too (spec 3.1)."""
+    """A host name whose first label may be `*` or start with `*` or `*-`; `*` alone is one too (spec 3.1).
+
+    A short name may be all digits: it is no top-level label, for it will be completed.
+    """
     text = str(value)
     if not text.startswith("*"):
-        return fqdn(text)
+        return "" if _LABEL.fullmatch(text) else fqdn(text)
     first, dot, rest = text.partition(".")
     if len(text) > 255 or len(first) > 63 or not _WILDCARD_LABEL.fullmatch(first) or (dot and fqdn(rest)):
         return f"{value!r} is not a host name or wildcard"

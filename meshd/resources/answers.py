@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from meshd.fields import Count, EmptyIsAbsent, HttpStatus, Message, Port
 from meshd.problems import Problem
@@ -14,7 +14,8 @@ from meshd.resources.finding import doubtful, invalid
 from meshd.resources.headers import header_text
 from meshd.resources.string_match import check_regex, check_substitution
 
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_MOVED: Final = 301
+_REDIRECTS: Final = (0, _MOVED, 302, 303, 307, 308)
 _LARGE_BODY: Final = 100 * 1024
 _LARGEST_BODY: Final = 1024 * 1024
 
@@ -30,7 +31,7 @@ class HTTPRedirect(Message):
     port: Port | None = None
     derive_port: Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"] | None = None
     scheme: Annotated[Literal["http", "https"], EmptyIsAbsent()] | None = None
-    redirect_code: int = 301
+    redirect_code: int = _MOVED
     prefix_rewrite: Annotated[str, header_text, EmptyIsAbsent()] | None = None
 
     def check(self) -> Iterator[Problem]:
@@ -38,8 +39,16 @@ class HTTPRedirect(Message):
         if self.redirect_code not in _REDIRECTS:
             hint = "use 301, 302, 303, 307 or 308: no other code sends a client elsewhere"
             yield invalid(self.origin.at("redirectCode"), f"{self.redirect_code} is not a redirect", hint)
-        if not (self.uri or self.prefix_rewrite or self.authority or self.port or self.scheme):
+        if self.uri or self.prefix_rewrite or self.authority or self.port or self.scheme:
+            return
+        if self.derive_port is None:
             yield invalid(self.origin, "a redirect needs uri, prefixRewrite, authority, port or scheme")
+        else:
+            message = "leads a client back to where it was, and it will come again"
+            yield doubtful(self.origin.at("derivePort"), message, "add uri, prefixRewrite, authority, port or scheme")
+
+    def settled(self) -> Self:
+        return self if self.redirect_code else replace(self, redirect_code=_MOVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

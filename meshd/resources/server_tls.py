@@ -105,11 +105,9 @@ class ServerTLSSettings(Message):
     def check(self) -> Iterator[Problem]:
         if self.mode == "ISTIO_MUTUAL":
             yield from self._check_mesh_identity()
-        elif self.terminates:
-            yield from self._check_sources()
-            yield from self._check_required()
         else:
-            yield from self._check_passthrough()
+            yield from self._check_sources()
+            yield from self._check_terminating() if self.terminates else self._check_passthrough()
         yield from self._check_crl()
         yield from self._check_client()
         yield from self._check_versions()
@@ -142,10 +140,9 @@ class ServerTLSSettings(Message):
                 yield doubtful(self.origin.at(name), f"is ignored: mode {self.mode} uses no certificate", hint)
 
     def _check_sources(self) -> Iterator[Problem]:
-        """G-4.6."""
-        pair = self.server_certificate and self.private_key
+        """G-4.6: as in Istio, where the mode uses no certificate too."""
         sources = {
-            "serverCertificate": pair,
+            "serverCertificate": self._has_pair,
             "credentialName": self.credential_name,
             "credentialNames": self.credential_names,
             "tlsCertificates": self.tls_certificates,
@@ -154,14 +151,19 @@ class ServerTLSSettings(Message):
         for name in others:
             message = f"{first} is given already: a server has one source of certificates"
             yield Problem(code="E-ONEOF", at=self.origin.at(name), message=message, hint="remove one of the two")
-        if self.has_credential:
-            yield from self._check_beside_credential(() if pair else ("serverCertificate", "privateKey"))
 
-    def _check_beside_credential(self, files: tuple[str, ...]) -> Iterator[Problem]:
+    @property
+    def _has_pair(self) -> bool:
+        return bool(self.server_certificate and self.private_key)
+
+    def _check_terminating(self) -> Iterator[Problem]:
+        """Half a pair beside a credential is not told by `_check_sources`: it is none."""
         given = self._certificates()
-        for name in (*files, "caCertificates"):
+        half = () if self._has_pair else ("serverCertificate", "privateKey")
+        for name in (*half, "caCertificates") if self.has_credential else ():
             if given[name]:
                 yield doubtful(self.origin.at(name), "is ignored beside a credential", "remove it")
+        yield from self._check_required()
 
     def _check_required(self) -> Iterator[Problem]:
         """G-4.3 and G-4.4."""

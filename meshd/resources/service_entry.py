@@ -13,6 +13,7 @@ from meshd.fields import (
     Port,
     dns_label,
     export_target,
+    fqdn,
     ip_or_cidr,
     is_ip,
     service_host,
@@ -92,7 +93,7 @@ class ServiceEntry(Resource):
                 yield doubtful(
                     at, f"{host!r} is not a whole label", f"write '*.{host.lstrip('*-.')}' for names below it"
                 )
-            if is_wildcard(host) and self.looks_up_names and not self.endpoints:
+            if fqdn(host) and self.looks_up_names and not self.endpoints:
                 yield invalid(at, f"{host!r} cannot be looked up", "name endpoints, or the hosts one by one")
             if not is_wildcard(host) and self.resolution == "DYNAMIC_DNS":
                 yield invalid(at, f"{host!r} is no wildcard, which DYNAMIC_DNS is for", "set resolution: DNS")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from meshd.problems import Origin, Problem
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.l4_routes import TCPRoute, TLSRoute
 
 Rule = tuple[Origin, tuple[HTTPMatchRequest, ...]]
+
+_NOTHING: Final = HTTPMatchRequest().conditions()
 
 
 def unreachable(rules: Iterable[Rule]) -> Iterator[Problem]:
@@ -59,14 +62,21 @@ class _Earlier:
             self._prefixes.setdefault(_beside_path(match), {}).setdefault(match.path_prefix, match.origin)
 
     def taker_of(self, match: HTTPMatchRequest) -> Origin | None:
-        """An equal match, or one whose prefix this one's prefix or exact path begins with."""
-        same = self._same.get((match.path_prefix, str(match.uri), *_beside_path(match)))
-        prefixes = self._prefixes.get(_beside_path(match), {})
+        """An equal match, or one whose prefix this one's prefix or exact path begins with, and that asks no more."""
+        if same := self._same.get((match.path_prefix, str(match.uri), *_beside_path(match))):
+            return same
         exact = match.uri.exact if match.uri else None
         path = exact if match.path_prefix is None else match.path_prefix
-        if same or path is None or not prefixes:
-            return same
-        return next((prefixes[path[:end]] for end in range(len(path) + 1) if path[:end] in prefixes), None)
+        if path is None:
+            return None
+        takers = (
+            prefixes[path[:end]]
+            for asked in (_beside_path(match), (match.ignore_uri_case, *_NOTHING))
+            if (prefixes := self._prefixes.get(asked))
+            for end in range(len(path) + 1)
+            if path[:end] in prefixes
+        )
+        return next(takers, None)
 
 
 def _beside_path(match: HTTPMatchRequest) -> tuple[object, ...]:

@@ -190,7 +190,7 @@ def test_a_rewrite_of_the_root_hardly_means_what_it_says(match: str, problems: l
         ("derivePort: FROM_REQUEST_PORT, scheme: https, authority: ''", []),
         ("", ["E-VALUE "]),
         ("redirectCode: 302", ["E-VALUE "]),
-        ("derivePort: FROM_REQUEST_PORT", ["E-VALUE "]),
+        ("derivePort: FROM_REQUEST_PORT", ["W-VALUE .derivePort"]),
         ("scheme: ''", ["E-VALUE "]),
         ("scheme: ftp", ["E-VALUE .scheme"]),
         ("port: 0", ["E-VALUE .port"]),
