@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from meshd.compiler.gateway_traffic import Traffic
 from meshd.compiler.matches import Scheme, fits_all, is_catch_all
+from meshd.compiler.misdirected import at_home, misdirected
 from meshd.compiler.routes import Routes
 from meshd.mesh.gateways import GatewayName, GatewayServer, order_at
 from meshd.names import RouteTableName, ServiceHost
@@ -44,16 +45,37 @@ class _Entry:
     problems: Problems
 
 
-def gateway_table(
-    traffic: Traffic, name: RouteTableName, servers: Iterable[GatewayServer], scheme: Scheme
-) -> GatewayTable:
-    """What is not in it is answered 404."""
+def http_table(traffic: Traffic, name: RouteTableName, servers: Iterable[GatewayServer]) -> GatewayTable:
+    """Of servers in plain text, which are one. What is not in it is answered 404."""
     wanted: dict[ServiceHost, _Wanted] = {}
     for server in servers:
-        _collect(traffic, server, scheme, wanted)
+        _collect(traffic, server, "http", wanted)
+    return _gateway_table(traffic, name, wanted, "http", [])
+
+
+def https_table(
+    traffic: Traffic, name: RouteTableName, server: GatewayServer, elsewhere: tuple[ServiceHost, ...]
+) -> GatewayTable:
+    """Of a server that ends TLS. What is not in it is answered 404, and 421 what is for others (`elsewhere`)."""
+    wanted: dict[ServiceHost, _Wanted] = {}
+    _collect(traffic, server, "https", wanted)
+    if elsewhere:
+        wanted = {host: wanted[host] for host in at_home(wanted, server, elsewhere)}
+    number, origin = server.server.port.number, server.server.origin
+    refused = [traffic.memo.recall(misdirected, host, number, origin) for host in elsewhere]
+    return _gateway_table(traffic, name, wanted, "https", refused)
+
+
+def _gateway_table(
+    traffic: Traffic,
+    name: RouteTableName,
+    wanted: dict[ServiceHost, _Wanted],
+    scheme: Scheme,
+    refused: list[VirtualHost],
+) -> GatewayTable:
     found: list[Routes] = []
     entries = [entry for host in sorted(wanted) if (entry := _entry(traffic, host, wanted[host], scheme, found))]
-    hosts = [entry.virtual_host for entry in entries] or [traffic.memo.recall(_nobody, name)]
+    hosts = [*(entry.virtual_host for entry in entries), *refused] or [traffic.memo.recall(_nobody, name)]
     return GatewayTable(
         routes=traffic.memo.recall(_table, name, *hosts),
         dynamic_dns=traffic.leads_to_names(found),

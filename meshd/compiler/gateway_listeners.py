@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from meshd.compiler.chain_order import arrange
 from meshd.compiler.faults import delays_exponentially
 from meshd.compiler.gateway_chains import Connections, server_names
-from meshd.compiler.gateway_hosts import GatewayTable, gateway_table
+from meshd.compiler.gateway_hosts import GatewayTable, http_table, https_table
 from meshd.compiler.gateway_passthrough import Passed
 from meshd.compiler.gateway_traffic import Traffic
 from meshd.compiler.matches import Entrance
+from meshd.compiler.misdirected import Ended, demand, stricter
 from meshd.compiler.server_tls import Termination, server_tls
 from meshd.mesh.gateways import GatewayServer
 from meshd.mesh.openings import Opening, compatible, conflicts, speaks
@@ -64,6 +65,7 @@ class _Opening:
         "_proxy_protocol",
         "_requests",
         "_secrets",
+        "_strict",
         "_tables",
         "_traffic",
     )
@@ -78,6 +80,7 @@ class _Opening:
         self._secrets: list[Secret] = []
         self._passed: list[Passed] = []
         self._problems: list[Problem] = list(conflicts(opening))
+        self._strict = self._asking_for_certificates()
 
     def opened(self) -> Opened:
         servers = compatible(self._opening)
@@ -120,13 +123,14 @@ class _Opening:
     def _http(self, servers: tuple[GatewayServer, ...]) -> None:
         """All of them are one, told apart by Host."""
         bind = next((each.server.bind for each in servers if each.server.bind), None)
-        table = gateway_table(self._traffic, _http_table_name(self._opening.port, bind), servers, "http")
+        table = http_table(self._traffic, _http_table_name(self._opening.port, bind), servers)
         prefix = f"outbound_{self._opening.name}"
         grpc_web = any(_speaks_grpc_web(each) for each in servers)
         self._add_http(table, prefix, servers[0].server.origin, "", None, grpc_web=grpc_web)
 
     def _https(self, each: GatewayServer, termination: Termination) -> None:
-        table = gateway_table(self._traffic, _https_table_name(each), (each,), "https")
+        elsewhere = stricter(each, termination, self._strict)
+        table = https_table(self._traffic, _https_table_name(each), each, elsewhere)
         prefix = each.server.name or f"outbound_{self._opening.name}"
         names = " ".join(offer.host for offer in each.hosts)
         self._add_http(table, prefix, each.server.origin, names, termination, grpc_web=_speaks_grpc_web(each))
@@ -163,13 +167,22 @@ class _Opening:
             self._terminate(each, tls)
 
     def _terminate(self, each: GatewayServer, tls: ServerTLSSettings) -> None:
-        inside = "http" if each.server.port.protocol.upper() == "HTTPS" else "tcp"
-        termination = self._traffic.memo.recall(server_tls, tls, self._traffic.host.settings, inside)
+        termination = self._termination(each, tls)
         self._secrets.extend(termination.secrets)
-        if inside == "http":
+        if _has_requests(each):
             self._https(each, termination)
         else:
             self._tcp(each, termination)
+
+    def _termination(self, each: GatewayServer, tls: ServerTLSSettings) -> Termination:
+        inside = "http" if _has_requests(each) else "tcp"
+        return self._traffic.memo.recall(server_tls, tls, self._traffic.host.settings, inside)
+
+    def _asking_for_certificates(self) -> tuple[Ended, ...]:
+        """The servers that take requests only from clients who show one."""
+        found = [(each, each.server.tls) for each in self._opening.servers if _has_requests(each)]
+        ended = [(each, self._termination(each, tls)) for each, tls in found if tls and tls.terminates]
+        return tuple((each, end) for each, end in ended if demand(end.tls))
 
     def _pass_on(self, each: GatewayServer) -> None:
         bindings = [binding for binding in self._traffic.bindings(each) if binding.virtual_service.tls]
@@ -264,6 +277,11 @@ def _http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
         exponential_delays=exponential_delays,
         origin=origin,
     )
+
+
+def _has_requests(each: GatewayServer) -> bool:
+    """Behind its TLS."""
+    return each.server.port.protocol.upper() == "HTTPS"
 
 
 def _speaks_grpc_web(each: GatewayServer) -> bool:

@@ -15,6 +15,7 @@ from meshd.compiler.host import Host
 from meshd.compiler.matches import Conditions, Entrance, is_catch_all, route_matches
 from meshd.compiler.redirects import redirect, respond
 from meshd.compiler.upstream import Upstream
+from meshd.mesh.gateways import MESH
 from meshd.plan import Action, Respond, Route, RouteMatch
 from meshd.problems import Origin, Problem, Problems
 from meshd.registry.service import Port
@@ -76,7 +77,7 @@ class _Place:
             return respond(rule.direct_response)
         found = forward(rule, self._settings, self._destinations)
         self.problems.extend(found.problems)
-        return found.action or _unavailable(found.problems[0])
+        return found.action or _unavailable(found.problems[0], told=MESH in self._entrance.gateways)
 
 
 def _until_catch_all(found: Iterator[Route]) -> Iterator[Route]:
@@ -99,9 +100,9 @@ def _all(rules: Iterable[HTTPRoute], place: _Place) -> Iterator[Route]:
                     yield from _routes(rule, match, each, action)
 
 
-def _unavailable(why: Problem) -> Respond:
-    """What Envoy answers for a cluster that is not there, but with the reason."""
-    return Respond(status=503, headers=((REASON, why.message.replace("%", "%%")),))
+def _unavailable(why: Problem, *, told: bool) -> Respond:
+    """What Envoy answers for a cluster that is not there, but with the reason: not for the world, at a gateway."""
+    return Respond(status=503, headers=((REASON, why.message.replace("%", "%%")),) if told else ())
 
 
 def _routes(

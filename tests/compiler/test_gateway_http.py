@@ -8,7 +8,7 @@ import pytest
 
 from meshd.compiler import compile_plan
 from meshd.memo import Memo
-from meshd.plan import Forward, Redirect, SocketBind, UnixBind
+from meshd.plan import Forward, Redirect, Respond, SocketBind, UnixBind
 from meshd.resources.answers import HTTPRedirect
 from meshd.resources.destination import Destination
 from meshd.resources.destination_rule import TrafficPolicy
@@ -391,14 +391,14 @@ def test_of_two_services_of_one_host_a_gateway_has_the_first_and_tells_of_the_ot
 
 
 @pytest.mark.spec("V-50", "S-11")
-def test_a_service_that_is_hidden_from_the_gateway_is_answered_503_with_the_reason():
+def test_a_service_that_is_hidden_from_the_gateway_is_answered_503_and_the_world_is_not_told_why():
     hidden = a_service_entry("reviews", export_to=(".",))
 
     result = compiled_gateway(hidden, a_gateway(), bound())
 
     assert codes(result) == ["W-VS-DEST-HIDDEN"]
     (plan,) = result.plans
-    assert hosts(plan, "http.80")["web.example"].routes[0].action.status == 503
+    assert hosts(plan, "http.80")["web.example"].routes[0].action == Respond(status=503)
 
 
 @pytest.mark.spec("SC-2")
@@ -508,3 +508,38 @@ def test_one_changed_virtual_service_changes_its_own_host_and_no_more():
     for table in ("http.80", "https.443.s.front.default"):
         was, now = hosts(before, table), hosts(after, table)
         assert [domain for domain in now if now[domain] is not was[domain]] == ["web.example"]
+
+
+# --- hosts that are for clients with a certificate ------------------------------------------------------------
+
+PARTNERS = ServerTLSSettings(mode="MUTUAL", credential_name="partners")
+
+
+def answers(*servers: Any, table: str) -> dict[str, object]:
+    """By domain, what becomes of requests; every server's host has the same VirtualService."""
+    plan = a_gateway_plan(REVIEWS, a_gateway("front", *servers), bound(hosts=("*.example", "x.admin.example")))
+    found = hosts(plan, f"https.443.{table}.front.default")
+    return {domain: getattr(each.routes[0].action, "status", 200) for domain, each in found.items()}
+
+
+@pytest.mark.spec("G-4.2")
+def test_a_host_for_clients_with_a_certificate_is_not_reached_by_the_server_name_of_another():
+    every = a_server(443, "HTTPS", "*.example", tls=CREDENTIAL, port_name="all")
+    own = a_server(443, "HTTPS", "x.admin.example", tls=CREDENTIAL, port_name="own")
+    admin = a_server(443, "HTTPS", "*.admin.example", tls=PARTNERS, port_name="admin")
+    named = ServerTLSSettings(mode="OPTIONAL_MUTUAL", credential_name="shop", subject_alt_names=("boss.example",))
+    boss = a_server(443, "HTTPS", "boss.example", tls=named, port_name="boss")
+
+    assert answers(every, admin, boss, table="all") == {"*.example": 200, "*.admin.example": 421, "boss.example": 421}
+    assert answers(own, every, admin, table="own") == {"x.admin.example": 200}
+    assert answers(every, admin, boss, table="boss") == {"boss.example": 200}
+
+
+@pytest.mark.spec("G-4.2")
+@pytest.mark.parametrize("lenient", [CREDENTIAL, ServerTLSSettings(mode="OPTIONAL_MUTUAL", credential_name="shop")])
+def test_servers_that_ask_the_same_of_clients_have_their_hosts_together(lenient: ServerTLSSettings):
+    for tls in (lenient, PARTNERS):
+        every = a_server(443, "HTTPS", "*.example", tls=tls, port_name="all")
+        admin = a_server(443, "HTTPS", "*.admin.example", tls=tls, port_name="admin")
+
+        assert answers(every, admin, table="all") == {"*.example": 200, "x.admin.example": 200}

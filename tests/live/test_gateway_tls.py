@@ -254,6 +254,13 @@ CASES = (
         get().through("any").over_tls("one.tls.live").is_refused(),
         get().to("x.tls.live", "any").over_tls("").gives(by="v1"),
     ),
+    asked(
+        "G-4.2-no-way-around-a-certificate",
+        get().through("any").over_tls("x.tls.live").to("one.tls.live").gives(421),
+        get().through("any").over_tls("x.tls.live").to("One.tls.live:443").gives(421),
+        at("b.below").to("a.below.tls.live").gives(421),
+        at("b.below").to("x.a.below.tls.live").gives(by="v1"),
+    ),
     asked("G-3-servers-of-two-Gateways-on-one-port", at("team").gives(by="v1")),
     asked(
         "G-4.1-plain-text-is-sent-to-TLS",
