@@ -117,6 +117,17 @@ def test_every_verb_is_documented(page):
     assert missing == []
 
 
+@pytest.mark.parametrize("page", ["docs/cli.md", "docs/man/meshd.1"])
+@pytest.mark.parametrize("verb", ["render", "run", "validate", "wait"])
+def test_every_option_is_documented(page, verb):
+    text = (TOP / page).read_text().replace("\\-", "-")
+    shown = subprocess.run([sys.executable, "-m", "meshd", verb, "--help"], capture_output=True, text=True, check=True)
+
+    options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", shown.stdout, re.MULTILINE)) - {"--help", "--socket"}
+
+    assert [option for option in sorted(options) if option not in text] == []
+
+
 def test_every_kind_is_documented_as_what_it_is():
     text = (TOP / "docs/resources.md").read_text()
     readme = (TOP / "README.md").read_text()
