@@ -56,7 +56,7 @@ class Rooms:
         self._looking = Looking(self._supervisor, self.delivery)
         self._history = History(self.aside)
         self._served: Prepared | None = None
-        self._kept: frozenset[ProxyName] | None = None
+        self._may_run = set(PROXIES)  # whatever the meshd before us left
         self._fetched_at: datetime | None = None
         self._watch: Watch | None = None
         self._ailment = ""
@@ -187,24 +187,30 @@ class Rooms:
         await self._history.follow(self.source, outcome.fetched)
 
     async def keep_proxies(self) -> None:
-        """The host's Envoys run, and only they. Raises ProxyError."""
+        """The host's Envoys run, and only they; what is wrong with one is not the other's. Raises ProxyError."""
         if self.active is None:
             return
-        try:
-            await self._keep_wanted()
-        except (AdminError, OSError) as error:
-            raise ProxyError(str(error), "it is tried again") from error
+        wanted = {served.proxy for served in self.delivery.states()}
+        kept = (self._keep(proxy, wanted=proxy in wanted) for proxy in PROXIES)
+        failures = [failure for failure in await asyncio.gather(*kept) if failure is not None]
+        if failures:
+            raise ProxyError("; ".join(map(str, failures)), failures[0].hint) from failures[0]
 
-    async def _keep_wanted(self) -> None:
-        wanted = frozenset(served.proxy for served in self.delivery.states())
-        for proxy in PROXIES:
-            paths = proxy_paths(self.config, proxy)
-            if proxy in wanted:
+    async def _keep(self, proxy: ProxyName, *, wanted: bool) -> ProxyError | None:
+        paths = proxy_paths(self.config, proxy)
+        try:
+            if wanted:
+                self._may_run.add(proxy)
                 settings = bootstrap_settings(self.config, proxy, self.host, self._locality(proxy))
                 await self._supervisor.ensure(paths, xds_bootstrap(settings))
-            elif self._kept is None or proxy in self._kept:
+            elif proxy in self._may_run:
                 await self._supervisor.retire(paths)
-        self._kept = wanted
+                self._may_run.discard(proxy)
+        except ProxyError as error:
+            return error
+        except (AdminError, OSError) as error:
+            return ProxyError(str(error), "it is tried again")
+        return None
 
     def _locality(self, proxy: ProxyName) -> Locality | None:
         configuration = self.serving.proxies.get(proxy) if self.serving is not None else None

@@ -23,13 +23,13 @@ class Count:
 class Wrk:
     """Asks for one host through the proxy port until told to stop. Fails the test when wrk is not installed."""
 
-    def __init__(self, port: int, host: str, script: Path | None = None) -> None:
+    def __init__(self, port: int, host: str, script: Path | None = None, *, tls: bool = False) -> None:
         found = shutil.which("wrk")
         assert found, "wrk is not installed: apt-get install wrk"
         self._command = [
             found, "-t1", "-c8", "-d600", "--timeout", "10", "-H", f"Host: {host}",
             *(["-s", str(script)] if script else []),
-            f"http://127.0.0.1:{port}/",
+            f"http{'s' if tls else ''}://127.0.0.1:{port}/",
         ]  # fmt: skip
 
     def __enter__(self) -> Self:
