@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +11,13 @@ from meshd.envoy import render
 from meshd.envoy.trial import trial
 from meshd.memo import Memo
 from meshd.names import ClusterName, ListenerName
-from meshd.plan import CertificateSecret, ProxyPlan, Secret, SocketBind
-
-_NEW = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+from meshd.plan import ProxyPlan, SocketBind
 
 
 def complaint(plans: Sequence[ProxyPlan], envoy_binary: Path, directory: Path) -> str:
     """What Envoy has against some of them; empty when it takes them all. `directory` is for files of this call."""
-    certificate = directory / "any.pem"
-    if not certificate.exists():
-        files = ("-keyout", certificate.with_suffix(".key"), "-out", certificate)
-        subprocess.run([*_NEW, "-subj", "/CN=any", *files], check=True, capture_output=True)
     bootstrap = directory / "all.pb"
-    bootstrap.write_bytes(_bootstrap([_apart(plan, number, certificate) for number, plan in enumerate(plans)]))
+    bootstrap.write_bytes(_bootstrap([_apart(plan, number) for number, plan in enumerate(plans)]))
     command = [envoy_binary, "--mode", "validate", "--log-level", "error", "-c", bootstrap]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return "" if run.returncode == 0 else run.stdout + run.stderr
@@ -31,16 +25,14 @@ def complaint(plans: Sequence[ProxyPlan], envoy_binary: Path, directory: Path) -
 
 def _bootstrap(plans: Sequence[ProxyPlan]) -> bytes:
     rendered = [render(plan, Memo()) for plan in plans]
-    resources = [each for one in rendered for each in (*one.clusters, *one.listeners, *one.routes)]
-    return trial(resources, [each for one in rendered for each in one.secrets])
+    return trial([each for one in rendered for each in (*one.clusters, *one.listeners, *one.routes)])
 
 
-def _apart(plan: ProxyPlan, number: int, certificate: Path) -> ProxyPlan:
-    """Names and addresses are told apart by the plan's number, files are ones that are there."""
+def _apart(plan: ProxyPlan, number: int) -> ProxyPlan:
+    """Names and addresses are told apart by the plan's number. Certificates need no files: a trial has stand-ins."""
     return replace(
         plan,
         clusters=tuple(replace(each, name=ClusterName(f"{number}|{each.name}")) for each in plan.clusters),
-        secrets=tuple(_with_files(plan.secrets, certificate)),
         listeners=tuple(
             replace(each, name=ListenerName(f"{number}-{each.name}"), bind=_bind(number, port))
             for port, each in enumerate(plan.listeners, start=20_000)
@@ -50,13 +42,3 @@ def _apart(plan: ProxyPlan, number: int, certificate: Path) -> ProxyPlan:
 
 def _bind(number: int, port: int) -> SocketBind:
     return SocketBind(ip=f"127.1.{number // 250}.{number % 250 + 1}", port=port)
-
-
-def _with_files(secrets: Sequence[Secret], certificate: Path) -> Iterator[Secret]:
-    """Any certificate will do, and any list of revoked ones is none."""
-    for secret in secrets:
-        if isinstance(secret, CertificateSecret):
-            key = str(certificate.with_suffix(".key"))
-            yield replace(secret, certificate_chain=str(certificate), private_key=key)
-        else:
-            yield replace(secret, ca_certificates=(str(certificate),), crl=None)
