@@ -39,6 +39,8 @@ _READING: Final = re.compile(
 _TRUE: Final = frozenset({"y", "yes", "on", "true"})
 _FALSE: Final = frozenset({"n", "no", "off", "false"})
 _MOST_DIGITS: Final = 20
+_EXACT: Final = 2**53
+"""Below it a float is the number that was written."""
 
 
 _WORDS: Final = {
@@ -85,6 +87,9 @@ def one_of(values: tuple[str, ...]) -> Decoder:
     """One of a closed set of words."""
 
     def decode(node: Node, path: str, report: Report) -> object:
+        if type(node) is Scalar and node.plain and reading(node.text) in {"integer", "number"}:
+            message = f"needs a word, not {describe(node)}"  # the numbers of an enum are no part of its API
+            return report.wrong("E-TYPE", node, path, message, f"use {alternatives(values)}")
         word = text(node, path, report)
         if word is WRONG or word in values:
             return word
@@ -127,6 +132,8 @@ def integer(node: Node, path: str, report: Report) -> object:
             return _ambiguous(node, path, report, _decimal(node.text))
         if kind == "integer":
             return _sized(int, node, path, report)
+        if kind == "number" and float(node.text).is_integer():  # 80.0 is 80 to JSON, and so to Kubernetes
+            return _sized(_whole, node, path, report)
     return _not_a_number(node, path, report, "a whole number")
 
 
@@ -140,7 +147,12 @@ def number(node: Node, path: str, report: Report) -> object:
     return _not_a_number(node, path, report, "a number")
 
 
-def _sized(make: type[int | float], node: Scalar, path: str, report: Report) -> object:
+def _whole(text: str) -> float:
+    value = float(text)
+    return int(value) if abs(value) < _EXACT else math.inf
+
+
+def _sized(make: Callable[[str], float], node: Scalar, path: str, report: Report) -> object:
     if len(node.text) > _MOST_DIGITS or not math.isfinite(value := make(node.text)):
         return report.wrong("E-VALUE", node, path, f"{node.text[:_MOST_DIGITS]}… is too large a number")
     return value

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from meshd.fields import Count, EmptyIsAbsent, Message, credential_name
+from meshd.fields import Count, EmptyIsAbsent, Later, Message, credential_name
 from meshd.problems import Problem
 from meshd.resources.finding import doubtful, invalid
 
@@ -24,6 +24,7 @@ class ClientTLSSettings(Message):
     sni: Annotated[str, EmptyIsAbsent(), Count(0, 255)] | None = None
     insecure_skip_verify: bool = False
     ca_crl: _Path | None = None
+    ca_cert_credential_name: Later = None
 
     def check(self) -> Iterator[Problem]:
         if self.mode == "DISABLE":

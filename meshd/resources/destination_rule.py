@@ -14,6 +14,7 @@ from meshd.fields import (
     DurationOrZero,
     EmptyIsAbsent,
     LabelMap,
+    Later,
     Message,
     Port,
     UInt32,
@@ -46,6 +47,7 @@ class PortTrafficPolicy(Message):
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
+    compression: Later = None
 
     def check(self) -> Iterator[Problem]:
         """D-93."""
@@ -87,6 +89,7 @@ class TrafficPolicy(Message):
     tunnel: TunnelSettings | None = None
     proxy_protocol: ProxyProtocol | None = None
     retry_budget: RetryBudget | None = None
+    compression: Later = None
 
     def check(self) -> Iterator[Problem]:
         """D-2, D-21 and D-93."""

@@ -12,6 +12,7 @@ from meshd.fields import (
     DurationOrZero,
     EmptyIsAbsent,
     Int32,
+    Later,
     Message,
     Old,
     namespace_label,
@@ -74,6 +75,7 @@ class HTTPRoute(EditsHeaders):
     mirror_percentage: MirrorPercentage | None = None
     mirror_percent: Annotated[int, Between(0, 100), Old("mirrorPercentage")] | None = None
     cors_policy: CorsPolicy | None = None
+    session_persistence: Later = None
     websocket_upgrade: Annotated[bool, Old("nothing: WebSockets are always allowed")] | None = None
     append_headers: Annotated[Mapping[str, str], Old("headers.request.add")] = field(default_factory=dict)
 

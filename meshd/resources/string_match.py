@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final
 
 import re2
 
-from meshd.fields import Count, Message
+from meshd.fields import Count, Later, Message
 from meshd.problems import Origin, Problem
 from meshd.resources.finding import doubtful, invalid
 
@@ -28,6 +28,7 @@ class StringMatch(Message):
     exact: str | None = None
     prefix: str | None = None
     regex: Annotated[str, Count(1, 1024)] | None = None
+    suffix: Later = None
 
     @property
     def is_empty(self) -> bool:

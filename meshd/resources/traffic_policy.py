@@ -15,6 +15,7 @@ from meshd.fields import (
     Duration,
     DurationOrZero,
     Int32,
+    Later,
     Message,
     Old,
     UInt32,
@@ -252,6 +253,7 @@ class OutlierDetection(Message):
     split_external_local_origin_errors: bool = False
     consecutive_local_origin_failures: UInt32 | None = None
     outlier_detection_http_error_codes: tuple[Annotated[int, Between(100, 599)], ...] = ()
+    failure_percentage_threshold: Later = None
     http: Annotated[OldOutlierDetection, Old("its fields beside it")] | None = None
 
     def check(self) -> Iterator[Problem]:

@@ -26,7 +26,7 @@ def match(spec: str) -> list[str]:
         ("name: all, statPrefix: a", ["W-VS-EMPTY-MATCH "]),
         ("method: {}", ["W-VS-EMPTY-MATCH "]),
         ("uri: {exact: /a, prefix: /a}", ["E-ONEOF .uri.prefix"]),
-        ("uri: {suffix: /a}", ["E-FIELD .uri.suffix"]),
+        ("uri: {suffix: /a}", ["E-UNSUPPORTED .uri.suffix"]),
         ("uri: /a", ["E-TYPE .uri"]),
         ("uri: {regex: '*'}", ["E-VALUE .uri.regex"]),
         ("uri: {regex: ''}", ["E-VALUE .uri.regex"]),

@@ -3,11 +3,12 @@
 The tables beside this file hold facts from Istio's validation, its tests and its CRDs, in our own words. `== Kind`
 begins a table; the lines after it that begin with `>` are a spec, in which each case stands for the `...`. A case is
 Istio's verdict (valid, warned, refused) and a text; where meshd's verdict is another one, the next line has it, and
-the row of the spec that says so, or why.
+the row of the spec that says so, or the code, or why.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from tests.resources.judging import problems_of
 HERE = Path(__file__).parent
 VERDICTS = ("valid", "warned", "refused")
 OTHERWISE = "meshd: "
+CODE = re.compile(r"[EW]-[A-Z-]+")
 
 
 def cases(table: str) -> Iterator[object]:
-    """Kind, spec and the verdict of meshd, for each case of one table."""
+    """Kind, spec, the verdict of meshd, and the code that must be among its problems, for each case of one table."""
     head, *lines = table.splitlines()
     frame = "\n".join(line[2:] for line in lines if line.startswith("> "))
     rows = [line for line in lines if line and not line.startswith((">", "#"))]
@@ -35,8 +37,9 @@ def cases(table: str) -> Iterator[object]:
         assert verdict in VERDICTS
         assert expected in VERDICTS
         assert because or expected == verdict
+        code = because if CODE.fullmatch(because) else ""
         name = f"{head}: {text.strip()[:90]}"
-        yield pytest.param(head, frame.replace("...", text.strip()), expected, id=name)
+        yield pytest.param(head, frame.replace("...", text.strip()), expected, code, id=name)
 
 
 def tables() -> Iterator[str]:
@@ -50,8 +53,9 @@ def verdict_of(problems: Problems) -> str:
     return "warned" if problems else "valid"
 
 
-@pytest.mark.parametrize(("kind", "spec", "expected"), [case for table in tables() for case in cases(table)])
-def test_a_document_is_judged_as_by_istio(kind: str, spec: str, expected: str):
+@pytest.mark.parametrize(("kind", "spec", "expected", "code"), [case for table in tables() for case in cases(table)])
+def test_a_document_is_judged_as_by_istio(kind: str, spec: str, expected: str, code: str):
     found = problems_of(kind, spec, "name: a, namespace: shop")
 
     assert verdict_of(found) == expected, "\n".join(map(str, found))
+    assert not code or code in {problem.code for problem in found}
