@@ -104,7 +104,8 @@ def socket_backend(backends: Backends) -> Iterator[Path]:
 def live(
     request: pytest.FixtureRequest, envoy_binary: Path, backends: Backends, names: dict[str, str], keys: Keys
 ) -> Iterator[Live]:
-    """The module may also have `DOCUMENTS` (more YAML), `LISTENERS`, `ANSWERS` (of DNS) and `ADDRESS` (of the VM)."""
+    """The module may also have `DOCUMENTS` (more YAML), `LISTENERS`, `ANSWERS` (of DNS), `ADDRESS` and `NETWORK` (of the
+    VM)."""
     module = request.module
     directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
     try:
@@ -118,6 +119,7 @@ def live(
             listeners=getattr(module, "LISTENERS", ()),
             answers=getattr(module, "ANSWERS", None),
             address=getattr(module, "ADDRESS", "10.255.255.1"),
+            network=getattr(module, "NETWORK", ""),
             keys=keys,
         ) as world:
             yield world

@@ -84,9 +84,9 @@ def _carry(source: socket.socket, sink: socket.socket) -> None:
 
 
 @contextmanager
-def serving(talk: Talk) -> Iterator[int]:
-    """The port of 127.0.0.1 where it is."""
-    server = socket.create_server(("127.0.0.1", 0))
+def serving(talk: Talk, address: str = "127.0.0.1") -> Iterator[int]:
+    """The port of that address where it is."""
+    server = socket.create_server((address, 0))
     thread = threading.Thread(target=_accept, args=(server, talk))
     thread.start()
     try:

@@ -258,7 +258,7 @@ def told(live: Live, asked: Bytes, *, source: str = "127.0.0.1", target: str = "
 
 
 def told_in_tls(live: Live, asked: Bytes, name: str, *, target: str = "127.0.0.1") -> bytes:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     name = name.replace("$host", asked.case.host)
     plain = connected(live, asked, target=target)
@@ -310,7 +310,7 @@ def test_tls_goes_by_its_server_name_and_the_conditions_that_hold(live: Live):
 @pytest.mark.spec("V-101", "V-104")
 def test_the_narrower_of_two_names_is_meant_and_weights_are_shares(live: Live):
     assert {told_in_tls(live, BY_WILDCARD, name) for name in ("a.names.live", "x.a.names.live")} == {b"a"}
-    assert {told_in_tls(live, BY_WILDCARD, "b.names.live") for _ in range(60)} == {b"a", b"b"}
+    assert {told_in_tls(live, BY_WILDCARD, "b.names.live") for _ in range(30)} == {b"a", b"b"}
 
 
 @pytest.mark.spec("V-102")

@@ -38,6 +38,7 @@ spec:
   address: $address
   labels: {app: web, tier: front}
   locality: here/zone-a/rack-1
+  network: '$network'
 """
 
 
@@ -108,6 +109,7 @@ def running_world(
     listeners: Iterable[str] = (),
     answers: Mapping[str, tuple[str, ...]] | None = None,
     address: str = "10.255.255.1",
+    network: str = "",
     keys: Keys,
 ) -> Iterator[Live]:
     """`listeners`: each has a port of the same name in the YAML, or a path if the name ends in `_socket`.
@@ -117,7 +119,7 @@ def running_world(
     reached: dict[str, int | str] = {
         name: str(directory / name) if name.endswith("_socket") else free_port() for name in ("proxy", *listeners)
     }
-    texts = {**names, **{name: str(where) for name, where in reached.items()}, "address": address}
+    texts = {**names, **{name: str(where) for name, where in reached.items()}, "address": address, "network": network}
     compiled = _compiled(texts, tuple(cases), documents, int(reached["proxy"]))
     with ExitStack() as stack:
         proxies = {}
