@@ -30,6 +30,7 @@ class IngressRule(LegacyResource):
 
     def check(self) -> Iterator[Problem]:
         """IR-14."""
+        yield from self.match.check_udp() if self.match else ()
         if self.destination.labels:
             yield Problem(
                 code="E-IN-LABELS",

@@ -77,11 +77,14 @@ class MatchCondition(Message):
         return self.request is not None and bool(self.request.headers)
 
     def check(self) -> Iterator[Problem]:
-        """MC-04 and MC-07."""
+        """MC-04."""
         if not (self.source or self.tcp or self.udp or self.asks_requests):
             hint = "leave match out to mean all HTTP requests"
             message = "a match needs a source, a request header or tcp conditions"
             yield Problem(code="E-MATCH-EMPTY", at=self.origin, message=message, hint=hint)
+
+    def check_udp(self) -> Iterator[Problem]:
+        """MC-07. Asked by the rule, which may have more to say of UDP."""
         if self.udp is not None:
             yield Problem(
                 code="E-UDP",

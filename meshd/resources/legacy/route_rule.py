@@ -102,6 +102,7 @@ class RouteRule(LegacyResource):
 
     def _check_protocols(self) -> Iterator[Problem]:
         """What is of requests needs requests, and what is of connections needs connections (spec section 4)."""
+        yield from self.match.check_udp() if self.match else ()
         if self.l4_fault is not None and not self.is_of_tcp:
             is_udp = self.match is not None and self.match.udp is not None
             yield Problem(
