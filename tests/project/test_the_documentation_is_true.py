@@ -12,13 +12,18 @@ import subprocess
 import sys
 import types
 import typing
+from pathlib import Path
 
 import pytest
 
 from meshd.cli import VERBS
+from meshd.compiler import Reach, compile_plan
 from meshd.config import AgentConfig, load_config
 from meshd.decode.messages import camel_case
 from meshd.fields import Message, NotYet, Old
+from meshd.memo import Memo
+from meshd.mesh.load import load
+from meshd.names import BlobId
 from meshd.problems import errors
 from meshd.resources import KINDS, NOT_YET
 from tests.apart import complaint
@@ -194,13 +199,35 @@ def test_the_example_mesh_has_neither_errors_nor_warnings():
     assert "[W-" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("host", ["web-1", "web-2", "api-3"])
-def test_each_host_of_the_example_mesh_renders(host):
+@pytest.mark.parametrize(
+    ("host", "shows"),
+    [
+        ("web-1", "outbound|80||gateway.egress.example"),
+        ("web-2", "outbound|80|v2|api.shop.example"),
+        ("api-3", "outbound|80||api.payments.example"),
+        ("cart-1", "inbound|9080||"),
+        ("cart-2", "inbound|http|9080"),
+        ("edge-1", "credential:www"),
+        ("egress-1", "outbound|80||tax.example"),
+    ],
+)
+def test_each_host_of_the_example_mesh_renders(host, shows):
     command = [sys.executable, "-m", "meshd", "render", "--repo", str(TOP / "examples" / "mesh"), "--host", host]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert "api.shop.example" in done.stdout
+    assert shows in done.stdout
+
+
+@pytest.mark.envoy
+def test_a_real_envoy_accepts_the_example_mesh(envoy_binary, short_tmp):
+    files = {str(path): BlobId(str(path)) for path in sorted((TOP / "examples" / "mesh").glob("**/*.yaml"))}
+    mesh = load(files, lambda blob: Path(blob).read_bytes(), Memo()).mesh
+
+    plans = [plan for host in mesh.workloads for plan in compile_plan(mesh, host, Reach(), Memo()).plans]
+
+    assert len(plans) == 9
+    assert complaint(plans, envoy_binary, short_tmp) == ""
 
 
 def test_the_example_configuration_is_one():
