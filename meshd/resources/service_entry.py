@@ -19,6 +19,7 @@ from meshd.fields import (
     service_host,
 )
 from meshd.problems import Problem, nearest
+from meshd.resources.extras import ServiceEntryExtras, check_extras, read_extras
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.host_name import check_exports, is_partial_wildcard, is_wildcard
 from meshd.resources.protocol import PROTOCOLS, Family, Protocol, family, named_protocol, port_protocol
@@ -74,6 +75,10 @@ class ServiceEntry(Resource):
     subject_alt_names: tuple[str, ...] = ()
 
     @property
+    def extras(self) -> ServiceEntryExtras:
+        return read_extras(ServiceEntryExtras, self.metadata)
+
+    @property
     def looks_up_names(self) -> bool:
         return self.resolution in {"DNS", "DNS_ROUND_ROBIN"}
 
@@ -84,6 +89,7 @@ class ServiceEntry(Resource):
         yield from self._check_ports()
         yield from self._check_selector()
         yield from self._check_endpoints()
+        yield from check_extras(ServiceEntryExtras, self.metadata)
 
     def _check_hosts(self) -> Iterator[Problem]:
         """S-1, and 7.1: where no endpoint is named, the hosts themselves are looked up."""
