@@ -104,8 +104,8 @@ def socket_backend(backends: Backends) -> Iterator[Path]:
 def live(
     request: pytest.FixtureRequest, envoy_binary: Path, backends: Backends, names: dict[str, str], keys: Keys
 ) -> Iterator[Live]:
-    """The module may also have `DOCUMENTS` (more YAML), `LISTENERS`, `ANSWERS` (of DNS), `ADDRESS` and `NETWORK` (of the
-    VM)."""
+    """The module may also have `DOCUMENTS` (more YAML), `LISTENERS`, `ANSWERS` (of DNS), and the VM's `ADDRESS` and
+    `NETWORK`."""
     module = request.module
     directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
     try:
