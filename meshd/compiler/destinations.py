@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from meshd.compiler.load_balancers import discovery
 from meshd.compiler.policy import Policy
 from meshd.compiler.upstream import Upstream
+from meshd.mesh.named import named_by
 from meshd.names import ClusterName, Namespace, ServiceHost, SubsetName, cluster_name
 from meshd.plan import OriginalDestination
 from meshd.problems import Problem, nearest
 from meshd.registry.hosts import complete
 from meshd.registry.service import Port, Service
 from meshd.resources.destination import Destination
-from meshd.resources.virtual_service import HTTPRoute, VirtualService
+from meshd.resources.virtual_service import VirtualService
 
 NO_CAPTURE: Final = "E-SE-NONE-NOCAPTURE"
 
@@ -106,23 +106,8 @@ def is_callable(upstream: Upstream, port: Port, *, captured: bool) -> bool:
 def destination_hosts(virtual_service: VirtualService, suffix: str) -> tuple[ServiceHost, ...]:
     """The complete hosts that the routes of a VirtualService send requests, copies or connections to; sorted."""
     namespace = Namespace(virtual_service.metadata.namespace)
-    return tuple(sorted({complete(each.host, namespace, suffix) for each in _destinations(virtual_service)}))
-
-
-def _destinations(virtual_service: VirtualService) -> Iterator[Destination]:
-    for route in virtual_service.http:
-        yield from _of_http(route)
-    for tls_route in virtual_service.tls:
-        yield from (weighted.destination for weighted in tls_route.route)
-    for tcp_route in virtual_service.tcp:
-        yield from (weighted.destination for weighted in tcp_route.route)
-
-
-def _of_http(route: HTTPRoute) -> Iterator[Destination]:
-    yield from (weighted.destination for weighted in route.route)
-    yield from (mirror.destination for mirror in route.mirrors)
-    if route.mirror:
-        yield route.mirror
+    named = (each.destination.host for each in named_by(virtual_service))
+    return tuple(sorted({complete(host, namespace, suffix) for host in named}))
 
 
 def _no_subset(destination: Destination, upstream: Upstream) -> Unroutable:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
 
 from meshd.compiler.host import Host
 from meshd.compiler.networks import is_elsewhere
+from meshd.compiler.server_tls import MESH_ALPNS
 from meshd.compiler.upstream import Upstream
 from meshd.compiler.view import View
 from meshd.memo import Memo
@@ -18,9 +18,6 @@ from meshd.names import ClusterName, SubsetName, mesh_sni
 from meshd.plan import ByEds, ChainMatch, Cluster, ClusterEndpoints, TcpChain, WeightedCluster
 from meshd.registry.hosts import is_wildcard, subset_of
 from meshd.registry.service import Service
-
-MESH_ALPNS: Final = ("istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2")
-"""What peers of the mesh offer, and nobody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +72,7 @@ def _chain(name: ClusterName, cluster: Cluster) -> TcpChain:
     return TcpChain(
         destinations=(WeightedCluster(cluster=name),),
         stat_prefix=name,
-        match=ChainMatch(server_names=(name,), alpn=MESH_ALPNS),
+        match=ChainMatch(server_names=(name.lower(),), alpn=MESH_ALPNS),
         origin=cluster.origin,
     )
 

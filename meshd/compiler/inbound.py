@@ -20,7 +20,7 @@ from meshd.compiler.inbound_chains import (
     route_table,
 )
 from meshd.compiler.inbound_identity import has_identity
-from meshd.compiler.inbound_ports import SERVER_FIRST_PORTS, InboundPort, ports_of_services
+from meshd.compiler.inbound_ports import InboundPort, ports_of_services
 from meshd.compiler.ingress import Ingress
 from meshd.compiler.local_services import LocalPort, LocalService, local_ports, local_services
 from meshd.compiler.mesh_tls import mesh_secrets
@@ -28,6 +28,7 @@ from meshd.compiler.part import Part
 from meshd.compiler.places import wildcards
 from meshd.compiler.probes import Probing, probing
 from meshd.compiler.reach import Reach
+from meshd.compiler.server_first import SERVER_FIRST_PORTS
 from meshd.memo import Memo
 from meshd.mesh.mesh import Mesh
 from meshd.names import ListenerName, ServiceHost

@@ -16,8 +16,9 @@ from meshd.compiler.connection_pools import (
     upstream_http,
 )
 from meshd.compiler.filtered import filtered
-from meshd.compiler.inbound_identity import MESH_ALPNS, mutual_tls
+from meshd.compiler.inbound_identity import mutual_tls
 from meshd.compiler.inbound_ports import InboundPort
+from meshd.compiler.server_tls import MESH_ALPNS
 from meshd.names import ClusterName, RouteTableName
 from meshd.plan import (
     ByEds,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from meshd.compiler.host import Host
 from meshd.compiler.local_services import LocalService
@@ -15,9 +14,6 @@ from meshd.plan import DownstreamTls
 from meshd.registry.settings import MeshSettings
 from meshd.resources.destination_rule import PortTrafficPolicy, TrafficPolicy
 from meshd.resources.traffic_policy import ClientTLSSettings
-
-MESH_ALPNS: Final = (MESH_ALPN, "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2")
-"""By any of these, a client says that it speaks the mesh's own TLS (4.2)."""
 
 
 def has_identity(host: Host, services: Iterable[LocalService]) -> bool:

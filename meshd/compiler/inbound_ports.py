@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from typing import Final
 
 from meshd.compiler.host import Host
 from meshd.compiler.inbound_identity import has_peers
 from meshd.compiler.inbound_policy import inbound_policy
 from meshd.compiler.local_services import LocalPort, protocols_differ
 from meshd.compiler.policy import Policy
+from meshd.compiler.server_first import speaks_first
 from meshd.compiler.server_tls import Termination
 from meshd.fields import is_ip
 from meshd.names import ClusterName, ServiceHost
@@ -19,9 +19,6 @@ from meshd.plan import Endpoint, IpAddress
 from meshd.problems import Origin, Problem
 from meshd.registry.service import Port
 from meshd.resources.sidecar import Sidecar
-
-_SERVER_FIRST_PROTOCOLS: Final = frozenset({"MONGO", "MYSQL"})
-SERVER_FIRST_PORTS: Final = frozenset({21, 25, 110, 143, 587, 3306})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +50,7 @@ class InboundPort:
     @property
     def speaks_first(self) -> bool:
         """Its clients say nothing before the server did, unless they open TLS."""
-        named = self.port.protocol in _SERVER_FIRST_PROTOCOLS or self.number in SERVER_FIRST_PORTS
-        return self.port.family == "tcp" and named
+        return speaks_first(self.port, self.number)
 
 
 def ports_of_services(

@@ -11,14 +11,13 @@ from meshd.compiler.connection_groups import ConnectionGroups, Group
 from meshd.compiler.faults import delays_exponentially
 from meshd.compiler.offers import Served
 from meshd.compiler.places import Place
+from meshd.compiler.server_first import speaks_first
 from meshd.compiler.view import View
 from meshd.compiler.virtual_hosts import Table
 from meshd.names import ClusterName, RouteTableName
 from meshd.plan import ChainMatch, FilterChain, Forward, HttpChain, Listener, RouteTable, TcpChain
 from meshd.problems import Problem, Problems
 
-_SERVER_FIRST_PROTOCOLS: Final = frozenset({"MONGO", "MYSQL"})
-_SERVER_FIRST_PORTS: Final = frozenset({21, 25, 110, 143, 587, 3306})
 _HTTP_ALPN: Final = ("http/1.1", "h2c")  # as Envoy's HTTP inspector calls what it finds
 _ANYTHING: Final = ChainMatch()
 
@@ -119,7 +118,7 @@ def _shadowed(served: Served, network: str, owner: Served, place: Place) -> Iter
 def _server_first(served: Iterable[Served]) -> Iterator[Problem]:
     for each in served:
         port = each.port
-        if port.protocol in _SERVER_FIRST_PROTOCOLS or port.number in _SERVER_FIRST_PORTS:
+        if speaks_first(port, port.number):
             message = (
                 f"clients of {each.host} wait for the server to speak, but whoever shares port {port.number} with it "
                 "waits for the client"

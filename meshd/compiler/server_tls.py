@@ -20,6 +20,8 @@ from meshd.resources.server_tls import ServerTLSSettings, TLSProtocol
 
 HTTP_ALPN: Final = ("h2", "http/1.1")
 MESH_ALPN: Final = "istio"
+MESH_ALPNS: Final = (MESH_ALPN, "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2")
+"""By any of these, and by nothing else, a client says that it speaks the mesh's own TLS (4.2)."""
 _ASKS_FOR_CERTIFICATE: Final = frozenset({"MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"})
 _VERSIONS: Final[dict[TLSProtocol, TlsVersion | None]] = {
     "TLS_AUTO": None,

@@ -318,7 +318,7 @@ def test_services_of_the_mesh_are_reached_by_the_name_that_its_clients_ask_for()
     local = {"location": "MESH_INTERNAL", "endpoints": (an_endpoint(),)}
     inside = a_service_entry("reviews", hosts=("reviews.local",), **local)
     tls = TrafficPolicy(tls=ClientTLSSettings(mode="SIMPLE"))
-    rule = a_destination_rule("reviews", a_subset("v1"), host="reviews.local", traffic_policy=tls)
+    rule = a_destination_rule("reviews", a_subset("V1"), host="reviews.local", traffic_policy=tls)
     others = (
         a_service_entry("away", hosts=("away.local",), location="MESH_EXTERNAL", endpoints=(an_endpoint(),)),
         a_service_entry("remote", hosts=("remote.example",), **local),
@@ -331,12 +331,12 @@ def test_services_of_the_mesh_are_reached_by_the_name_that_its_clients_ask_for()
     found = tcp_chains(plan, "0.0.0.0_443")
     assert taken_to(found) == [
         (("outbound_.80_._.reviews.local",), ("outbound_.80_._.reviews.local",)),
-        (("outbound_.80_.v1_.reviews.local",), ("outbound_.80_.v1_.reviews.local",)),
+        (("outbound_.80_.v1_.reviews.local",), ("outbound_.80_.V1_.reviews.local",)),
     ]
     assert {"istio", "istio-h2"} <= set(found[0].match.alpn)
     assert [(each.name, each.tls, each.mesh_tls, each.http) for each in plan.clusters] == [
+        ("outbound_.80_.V1_.reviews.local", None, None, None),
         ("outbound_.80_._.reviews.local", None, None, None),
-        ("outbound_.80_.v1_.reviews.local", None, None, None),
     ]
     assert [len(each.endpoints) for each in plan.endpoints] == [1, 0]
     assert plan.secrets == ()
