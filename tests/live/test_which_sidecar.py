@@ -1,4 +1,4 @@
-"""Which Sidecar is in force, and what it lets out that is unknown: a world for each answer (spec SC-1, SC-9, SC-14 to 16).
+"""Which Sidecar is in force, and what it lets out that is unknown: a world for each answer (SC-1, SC-9, SC-14 to 16).
 
 Names below `.localhost` are this machine by RFC 6761, so nobody is asked for them.
 """
