@@ -124,6 +124,51 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
+metadata: {{name: dialled-elsewhere}}
+spec:
+  hosts: [dialled-elsewhere.example]
+  addresses: [10.98.0.0/16]
+  resolution: NONE
+  ports: [{{number: 7005, name: tcp, protocol: TCP, targetPort: 7003}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: passed}}
+spec:
+  hosts: [passed.example]
+  addresses: [10.98.0.0/16]
+  resolution: STATIC
+  ports: [{{number: 7006, name: tcp, protocol: TCP}}, {{number: 7007, name: http, protocol: HTTP}}]
+  endpoints: [{{address: {A}, ports: {{tcp: 7000, http: 9000}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: passed}}
+spec: {{host: passed.example, trafficPolicy: {{loadBalancer: {{simple: PASSTHROUGH}}}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: weighted}}
+spec:
+  hosts: [weighted.example]
+  addresses: [10.96.0.4]
+  resolution: STATIC
+  ports: [{{number: 7008, name: tcp, protocol: TCP, targetPort: 7000}}]
+  endpoints: [{{address: {A}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: weighted}}
+spec:
+  hosts: [weighted.example]
+  tcp:
+  - match: [{{destinationSubnets: [10.96.0.4]}}]
+    route:
+    - {{destination: {{host: b.example}}, weight: 1}}
+    - {{destination: {{host: weighted.example}}, weight: 1}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
 metadata: {{name: shared}}
 spec:
   hosts: [shared.example]
@@ -178,6 +223,7 @@ spec:
 SERVERS = (
     *((address, 7000) for address in (A, B, C)),
     ("10.98.3.4", 7003),
+    ("10.98.3.4", 7006),
     ("10.99.0.1", 7004),
 )
 
@@ -239,7 +285,7 @@ def _machine(binary: Path, factory: pytest.TempPathFactory, policy: str) -> Iter
         room.run("nft", "-f", "-", given=CAPTURE)
         for address, port in SERVERS:
             stack.enter_context(_serving(room, address, port, _answer(address)))
-        for address, port in ((A, 9000), ("10.99.0.1", 9000)):
+        for address, port in ((A, 9000), ("10.99.0.1", 9000), ("10.98.3.4", 7007)):
             stack.enter_context(_serving(room, address, port, _http(address)))
         for address in (B, C):
             stack.enter_context(_serving(room, address, 8443, _tls(address, server_context(pair))))
@@ -372,6 +418,22 @@ def test_a_rule_may_look_at_who_connects(strict):
 @pytest.mark.spec("S-8")
 def test_a_service_without_endpoints_is_called_where_it_was_dialled(strict):
     assert strict.told("10.98.3.4", 7003) == "10.98.3.4"
+
+
+@pytest.mark.spec("S-6", "S-8")
+def test_but_on_another_port_where_it_says_so(strict):
+    assert strict.told("10.98.3.4", 7005) == "10.98.3.4"
+
+
+@pytest.mark.spec("D-11")
+def test_endpoints_are_passed_over_where_the_policy_says_so(strict):
+    assert strict.told("10.98.3.4", 7006) == "10.98.3.4"
+    assert strict.get("10.98.3.4", 7007, "passed.example") == (200, "10.98.3.4")
+
+
+@pytest.mark.spec("V-114")
+def test_connections_are_shared(strict):
+    assert {strict.told("10.96.0.4", 7008) for _ in range(40)} == {A, B}
 
 
 # --- by the first bytes ---------------------------------------------------------------------------------------
