@@ -338,7 +338,7 @@ def test_services_of_the_mesh_are_reached_by_the_name_that_its_clients_ask_for()
         ("outbound_.80_.V1_.reviews.local", None, None, None),
         ("outbound_.80_._.reviews.local", None, None, None),
     ]
-    assert [len(each.endpoints) for each in plan.endpoints] == [1, 0]
+    assert [len(each.endpoints) for each in plan.endpoints] == [0, 1]
     assert plan.secrets == ()
 
 
