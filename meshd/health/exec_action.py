@@ -19,7 +19,20 @@ _FAREWELL: Final = 1.0
 
 async def run_command(action: ExecProbe) -> Result:
     """Cancelled, for being too late say, it ends the command and all that the command started."""
-    process = await asyncio.create_subprocess_exec(
+    starting = asyncio.ensure_future(_start(action))
+    try:
+        # Not to be cancelled half-way: asyncio would then end the command alone, and not what that has started.
+        process = await asyncio.shield(starting)
+        status = await process.wait()
+    except asyncio.CancelledError:
+        starting.add_done_callback(_kill)
+        await _farewell(starting)
+        raise
+    return HEALTHY if status == 0 else unhealthy(_words(status))
+
+
+async def _start(action: ExecProbe) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *action.command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -28,17 +41,20 @@ async def run_command(action: ExecProbe) -> Result:
         cwd="/",
         start_new_session=True,
     )
-    try:
-        status = await process.wait()
-    except asyncio.CancelledError:
+
+
+def _kill(started: asyncio.Task[asyncio.subprocess.Process]) -> None:
+    if not started.cancelled() and started.exception() is None:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        # One that hangs in the kernel ends when the kernel lets it; nobody waits for that.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL):
-                await process.wait()
-        raise
-    return HEALTHY if status == 0 else unhealthy(_words(status))
+            os.killpg(started.result().pid, signal.SIGKILL)
+
+
+async def _farewell(starting: asyncio.Task[asyncio.subprocess.Process]) -> None:
+    """One that hangs in the kernel ends when the kernel lets it; nobody waits for that. Nor for what did not start."""
+    with suppress(TimeoutError, OSError):
+        async with asyncio.timeout(_FAREWELL):
+            process = await asyncio.shield(starting)
+            await process.wait()
 
 
 def _words(status: int) -> str:

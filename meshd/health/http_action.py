@@ -10,18 +10,16 @@ from urllib.parse import quote
 
 from meshd import __version__
 from meshd.fields import is_ip
+from meshd.health.connecting import connect
 from meshd.health.result import HEALTHY, Result, unhealthy
 from meshd.plan import HttpProbe
 
-_MOST_HEADERS: Final = 64 * 1024
 _AS_IS: Final = "/%?#[]@!$&'()*+,;=:~"
 """A path is written into the request as it is given, but for what would end the line."""
 
 
 async def ask_http(action: HttpProbe) -> Result:
-    reader, writer = await asyncio.open_connection(
-        action.host, action.port, limit=_MOST_HEADERS, ssl=_tls(action), server_hostname=_server_name(action)
-    )
+    reader, writer = await connect(action.host, action.port, tls=_tls(action), server_name=_server_name(action))
     try:
         writer.write(_request(action))
         await writer.drain()

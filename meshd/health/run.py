@@ -9,6 +9,7 @@ import ssl
 from datetime import timedelta
 from typing import assert_never
 
+from meshd.health.connecting import connect
 from meshd.health.exec_action import run_command
 from meshd.health.grpc_action import ask_grpc
 from meshd.health.http_action import ask_http
@@ -36,13 +37,13 @@ async def _run(probe: Probe) -> Result:
         case ExecProbe() as action:
             return await run_command(action)
         case GrpcProbe() as action:
-            return await ask_grpc(action)
+            return await ask_grpc(action, probe.timeout)
         case _ as unknown:
             assert_never(unknown)
 
 
 async def _connect(action: TcpProbe) -> Result:
-    _, writer = await asyncio.open_connection(action.host, action.port)
+    _, writer = await connect(action.host, action.port)
     writer.close()
     return HEALTHY
 

@@ -57,4 +57,4 @@ def a_probe(workload: str = "default/shop-1", **given: Any) -> Probe:
 
 
 def an_http_probe(port: int, **given: Any) -> Probe:
-    return a_probe(action=HttpProbe(host="127.0.0.1", port=port, **given))
+    return a_probe(action=HttpProbe(**{"host": "127.0.0.1", "port": port, **given}))

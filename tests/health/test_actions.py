@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
+import threading
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from meshd.health.exec_action import run_command
 from meshd.health.run import run
 from meshd.plan import ExecProbe, GrpcProbe, HttpProbe, TcpProbe
 from tests.health.conftest import a_probe, an_http_probe, on_a_loop
@@ -187,6 +191,76 @@ async def test_a_command_that_is_late_is_ended_with_all_that_it_started(tmp_path
     assert result.reason == "no answer within 1 s"
     for pid in map(int, pids.read_text().split()):
         await asyncio.to_thread(until, lambda pid=pid: not _runs(pid), what=f"the end of {pid}")
+
+
+@on_a_loop
+async def test_a_command_that_is_given_up_while_it_starts_is_ended_with_all_that_it_started(tmp_path):
+    pids = tmp_path / "pids"
+    script = f"sleep 600 & echo $! > {pids}; wait"
+    running = asyncio.create_task(run_command(ExecProbe(command=("/bin/sh", "-c", script))))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    # The loop stands still meanwhile: it has not heard yet that the command runs.
+    child = int(until(lambda: pids.exists() and pids.read_text().strip(), what="the command to run"))
+
+    running.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await asyncio.to_thread(until, lambda: not _runs(child), what=f"the end of {child}")
+
+
+@on_a_loop
+async def test_a_nameserver_that_does_not_answer_holds_up_nobody_else(monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(60) and [])
+    probes = [an_http_probe(80, host="shop.example")] * 100
+
+    results = await asyncio.gather(*(run(replace(probe, timeout=SOON)) for probe in probes))
+
+    assert {result.reason for result in results} == {"no answer within 0.2 s"}
+    async with asyncio.timeout(10):
+        assert await asyncio.to_thread(lambda: "done") == "done"
+    answered.set()
+
+
+@on_a_loop
+async def test_of_several_addresses_of_a_name_one_that_answers_is_enough(monkeypatch):
+    found = [(None, None, None, "", (address, 0)) for address in ("127.0.0.99", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    async with answering(status(200)) as (port, _):
+        result = await run(an_http_probe(port, host="shop.example"))
+
+    assert result.healthy
+
+
+@on_a_loop
+async def test_a_name_that_is_not_known_is_unhealthy(monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+    result = await run(an_http_probe(80, host="shop.example"))
+
+    assert (result.healthy, result.reason) == (False, "[Errno -2] Name or service not known")
+
+
+@on_a_loop
+async def test_who_never_answers_keeps_no_connection_of_ours_open():
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        address = {"host": "127.0.0.1", "port": silent.getsockname()[1]}
+        before = descriptors()
+        for action in (GrpcProbe(**address), HttpProbe(**address, scheme="HTTPS"), HttpProbe(**address)):
+            probe = a_probe(action=action, timeout=SOON)
+            assert not any(result.healthy for result in await asyncio.gather(*(run(probe) for _ in range(10))))
+
+        # Fewer than are kept by the 20 s that gRPC would take by itself; its own few threads keep some for good.
+        await asyncio.to_thread(until, lambda: descriptors() < before + 10, seconds=10, what="an end of connections")
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def _runs(pid: int) -> bool:
