@@ -9,7 +9,7 @@ from typing import TypeVar
 from meshd.names import Namespace, ServiceHost
 from meshd.resources.host_name import is_wildcard, matches, subset_of, wildcards_over
 
-__all__ = ["canonical", "complete", "covering", "is_wildcard", "matches", "most_specific", "overlapping", "subset_of"]
+__all__ = ["canonical", "complete", "covering", "is_wildcard", "matches", "most_specific", "subset_of"]
 
 T = TypeVar("T")
 
@@ -52,13 +52,3 @@ def covering(host: ServiceHost, table: Mapping[ServiceHost, T]) -> Iterator[tupl
 def most_specific(host: ServiceHost, table: Mapping[ServiceHost, T]) -> T | None:
     """The table's entry for the host itself, else for the wildcard with the longest suffix that covers it."""
     return next((entry for _, entry in covering(host, table)), None)
-
-
-def overlapping(host: ServiceHost, table: Mapping[ServiceHost, T]) -> Iterator[tuple[ServiceHost, T]]:
-    """The entries that `matches` the host. A wildcard host has to look at the whole table; others do not."""
-    if not is_wildcard(host):
-        yield from covering(host, table)
-        return
-    for other, entry in table.items():
-        if matches(host, other):
-            yield other, entry

@@ -4,7 +4,7 @@ import pytest
 
 from meshd.names import Namespace, ServiceHost
 from meshd.registry.host_table import HostTable
-from meshd.registry.hosts import complete, covering, matches, most_specific, overlapping, subset_of
+from meshd.registry.hosts import complete, covering, matches, most_specific, subset_of
 
 SHOP = Namespace("shop")
 
@@ -81,10 +81,3 @@ def test_the_covering_entries_come_the_most_specific_first(host: str, found: lis
 def test_the_most_specific_is_the_name_itself_before_any_wildcard():
     assert most_specific(ServiceHost("a.foo.com"), HOSTS) == "a.foo.com"
     assert most_specific(ServiceHost("x.org"), table("*.com")) is None
-
-
-def test_a_wildcard_overlaps_what_lies_in_it_and_around_it():
-    assert {entry for _, entry in overlapping(ServiceHost("*.foo.com"), HOSTS)} == set(HOSTS)
-    assert [entry for _, entry in overlapping(ServiceHost("b.foo.com"), table("*.foo.com", "a.foo.com"))] == [
-        "*.foo.com"
-    ]
