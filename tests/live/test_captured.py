@@ -168,6 +168,38 @@ spec:
     - {{destination: {{host: weighted.example}}, weight: 1}}
 ---
 apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: network-of-requests}}
+spec:
+  hosts: [10.97.0.0/17]
+  http: [{{route: [{{destination: {{host: shared.example}}}}]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: network-of-connections}}
+spec:
+  hosts: [10.97.192.0/18]
+  tcp: [{{match: [{{port: 7009}}], route: [{{destination: {{host: b.example}}}}]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: bound}}
+spec:
+  hosts: [bound.example, offered.example, not-offered.example]
+  resolution: STATIC
+  ports: [{{number: 7010, name: http, protocol: HTTP}}, {{number: 7011, name: alt, protocol: HTTP}}]
+  endpoints: [{{address: {A}, ports: {{http: 9000, alt: 9000}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: default}}
+spec:
+  egress:
+  - {{port: {{number: 7010, protocol: HTTP, name: bound}}, captureMode: NONE, hosts: [./bound.example]}}
+  - {{port: {{number: 7011, protocol: HTTP, name: some}}, captureMode: IPTABLES, hosts: [./offered.example]}}
+  - {{hosts: ["*/*"]}}
+---
+apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{name: shared}}
 spec:
@@ -251,10 +283,10 @@ class Machine:
         except OSError:
             return ""
 
-    def get(self, address: str, port: int, host: str) -> tuple[int, str]:
+    def get(self, address: str, port: int, host: str, app: str = APP) -> tuple[int, str]:
         """The status and who answered, or why nobody did."""
         client = http.client.HTTPConnection(address, port)
-        client.sock = self.connect(address, port)
+        client.sock = self.connect(address, port, app)
         try:
             client.request("GET", "/", headers={"Host": host})
             answer = client.getresponse()
@@ -434,6 +466,25 @@ def test_endpoints_are_passed_over_where_the_policy_says_so(strict):
 @pytest.mark.spec("V-114")
 def test_connections_are_shared(strict):
     assert {strict.told("10.96.0.4", 7008) for _ in range(40)} == {A, B}
+
+
+@pytest.mark.spec("V-1")
+def test_a_network_may_be_the_host_of_rules(strict):
+    assert strict.get("10.97.5.5", 80, "whatever.example") == (200, A)
+    assert strict.told("10.97.200.5", 80) == ""
+    assert strict.told("10.97.200.5", 7009) == B
+    assert strict.told("10.97.5.5", 7009) == ""
+
+
+@pytest.mark.spec("SC-10", "SC-12")
+def test_an_entry_of_a_sidecar_is_bound_or_captured(strict):
+    """What is bound is reached without capture, too; what one entry has, the later ones leave alone."""
+    assert strict.get("127.0.0.1", 7010, "bound.example", "127.0.0.1") == (200, A)
+    assert strict.get("127.0.0.1", 7010, "offered.example", "127.0.0.1")[0] == 502
+    assert strict.get("10.99.0.9", 7011, "offered.example") == (200, A)
+    assert strict.get("10.99.0.9", 7011, "not-offered.example")[0] == 502
+    with pytest.raises(ConnectionRefusedError):
+        strict.connect("127.0.0.1", 7011, "127.0.0.1")
 
 
 # --- by the first bytes ---------------------------------------------------------------------------------------
