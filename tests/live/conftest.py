@@ -104,8 +104,8 @@ def socket_backend(backends: Backends) -> Iterator[Path]:
 def live(
     request: pytest.FixtureRequest, envoy_binary: Path, backends: Backends, names: dict[str, str], keys: Keys
 ) -> Iterator[Live]:
-    """The module may also have `DOCUMENTS` (more YAML), `LISTENERS`, `ANSWERS` (of DNS), and the VM's `ADDRESS` and
-    `NETWORK`."""
+    """The module may also have `DOCUMENTS` (more YAML), `LISTENERS`, `ANSWERS` (of DNS), `UNHEALTHY` (workloads), and
+    the VM's `ADDRESS` and `NETWORK`."""
     module = request.module
     directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
     try:
@@ -120,6 +120,7 @@ def live(
             answers=getattr(module, "ANSWERS", None),
             address=getattr(module, "ADDRESS", "10.255.255.1"),
             network=getattr(module, "NETWORK", ""),
+            unhealthy=getattr(module, "UNHEALTHY", frozenset()),
             keys=keys,
         ) as world:
             yield world

@@ -110,11 +110,13 @@ def running_world(
     answers: Mapping[str, tuple[str, ...]] | None = None,
     address: str = "10.255.255.1",
     network: str = "",
+    unhealthy: frozenset[str] = frozenset(),
     keys: Keys,
 ) -> Iterator[Live]:
     """`listeners`: each has a port of the same name in the YAML, or a path if the name ends in `_socket`.
 
-    `address`: that of the VM, where none of its own services answers unless it is one of the machine's.
+    `unhealthy`: workloads of the VM, as their probes found them. `address`: its own, where none of its services answers
+    unless it is one of the machine's.
     """
     reached: dict[str, int | str] = {
         name: str(directory / name) if name.endswith("_socket") else free_port() for name in ("proxy", *listeners)
@@ -124,7 +126,7 @@ def running_world(
     with ExitStack() as stack:
         proxies = {}
         for plan in compiled.plans:
-            bootstrap, settings = _configuration(directory, plan, answers)
+            bootstrap, settings = _configuration(directory, plan, answers, unhealthy)
             stack.enter_context(running(envoy_binary, bootstrap, settings))
             proxies[plan.proxy] = settings
         yield Live(backends=backends, proxies=proxies, listeners=reached, keys=keys)
@@ -144,7 +146,7 @@ def _compiled(texts: Mapping[str, str], cases: tuple[Case, ...], documents: str,
 
 
 def _configuration(
-    directory: Path, plan: ProxyPlan, answers: Mapping[str, tuple[str, ...]] | None
+    directory: Path, plan: ProxyPlan, answers: Mapping[str, tuple[str, ...]] | None, unhealthy: frozenset[str]
 ) -> tuple[bytes, BootstrapSettings]:
     found = {DnsName(name): addresses for name, addresses in (answers or {}).items()}
     own = directory / plan.proxy
@@ -157,7 +159,7 @@ def _configuration(
         locality=plan.locality,
     )
     rendered = replace(render(plan, Memo()), secrets=secrets(plan.secrets, present(plan.secrets), Memo()))
-    return fallback(rendered, assignments(plan, found, Memo()), settings), settings
+    return fallback(rendered, assignments(plan, found, Memo(), unhealthy), settings), settings
 
 
 def _values(value: str | list[str] | None, host: str) -> list[str]:
