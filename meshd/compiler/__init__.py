@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from meshd.compiler.gateway import gateway_plan
@@ -16,8 +16,8 @@ from meshd.memo import Memo
 from meshd.mesh.gateways import workload_of
 from meshd.mesh.mesh import Mesh
 from meshd.names import HostName
-from meshd.plan import Probe, ProxyPlan
-from meshd.problems import Problems, in_order
+from meshd.plan import Bind, Listener, Probe, ProxyPlan
+from meshd.problems import Problem, Problems, in_order
 
 __all__ = ["Compiled", "Reach", "compile_plan"]
 
@@ -46,7 +46,7 @@ def compile_plan(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Compil
     return Compiled(
         plans=tuple(with_zone_peers(each.plan, mesh, here, memo) for each in found),
         probes=probed.probes,
-        problems=in_order(problem for each in found for problem in each.problems),
+        problems=in_order((*(problem for each in found for problem in each.problems), *_contested(found))),
         ailments=in_order(probed.problems),
     )
 
@@ -62,3 +62,17 @@ def _gateway(mesh: Mesh, host: Host, memo: Memo) -> Iterator[Planned]:
     if entry:
         alone = workload_of(mesh, host.name, "sidecar", memo) is None
         yield gateway_plan(mesh, memo.recall(standing_for, host, entry), entry, memo, alone=alone)
+
+
+def _contested(found: Iterable[Planned]) -> Iterator[Problem]:
+    """Envoys of one user may bind the same address, and then each gets some of its connections, by chance."""
+    owners: dict[Bind, Listener] = {}
+    for listener in (listener for each in found for listener in each.plan.listeners if listener.bound):
+        other = owners.setdefault(listener.bind, listener)
+        if other is not listener:
+            yield Problem(
+                code="W-SC-PORT-TAKEN",
+                at=listener.origin,
+                message=f"{listener.name} is bound by the sidecar of this host too ({other.origin})",
+                hint="give one of them another port, or a bind of its own",
+            )

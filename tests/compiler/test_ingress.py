@@ -23,7 +23,16 @@ from meshd.resources.resource import Resource
 from meshd.resources.server_tls import ServerTLSSettings
 from meshd.resources.sidecar import IstioEgressListener, IstioIngressListener, SidecarPort
 from meshd.resources.workload_group import TCPHealthCheckConfig
-from tests.builders import a_destination_rule, a_mesh_config, a_port, a_service_entry, a_sidecar, a_workload_entry
+from tests.builders import (
+    a_destination_rule,
+    a_gateway,
+    a_mesh_config,
+    a_port,
+    a_server,
+    a_service_entry,
+    a_sidecar,
+    a_workload_entry,
+)
 from tests.compiler.plans import cluster, codes, compiled, endpoints, listener, table
 from tests.compiler.test_inbound import CAPTURE, MESH_ALPNS, a_local, chains_of, pool, with_identity
 from tests.compiler.test_probes import MEMBER, a_group
@@ -318,3 +327,14 @@ def test_one_address_is_not_for_both_directions():
     assert [each.name for each in plan.listeners] == ["10.0.0.1_9080", "127.0.0.1_9090", "127.0.0.1_9095"]
     assert [table.name for table in plan.route_tables] == ["9095", "inbound|9080||", "inbound|9090||"]
     assert codes(result) == ["W-SC-PORT-TAKEN"] * 3
+
+
+def test_two_proxies_of_one_host_do_not_share_an_address_in_silence():
+    edge = a_workload_entry("edge", "10.0.0.1", labels={"istio": "ingressgateway"})
+    front = a_gateway("front", a_server(9080, bind="10.0.0.1"), a_server(9081))
+
+    result = found(an_entry(9080), edge, front)
+
+    (problem,) = result.problems
+    assert (problem.code, problem.at.file) == ("W-SC-PORT-TAKEN", "gateway-front.yaml")
+    assert {plan.proxy for plan in result.plans} == {"sidecar", "gateway"}
