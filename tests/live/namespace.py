@@ -34,7 +34,9 @@ class Namespace:
         return ("ip", "netns", "exec", self.name, *map(str, words))
 
     def run(self, *words: str, given: str = "") -> str:
-        done = subprocess.run(self.command(*words), input=given, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            self.command(*words), input=given, capture_output=True, text=True, timeout=30, check=False
+        )
         assert done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout
 
