@@ -38,9 +38,10 @@ def root_from_files(ca: str, crl: str | None, origin: Origin) -> ValidationSecre
 def certificate_of_credential(name: str, secret_root: str, origin: Origin) -> CertificateSecret:
     """G-4.6: a folder of the file store."""
     folder = f"{secret_root}/{name}"
-    secret = SecretName(f"credential:{name}")
+    # `x-cacert` is what the root of `x` is called; and no credential has `//` in its name.
+    apart = "//certificate" if name.endswith("-cacert") else ""
     return CertificateSecret(
-        name=secret,
+        name=SecretName(f"credential:{name}{apart}"),
         certificate_chain=f"{folder}/tls.crt",
         private_key=f"{folder}/tls.key",
         below=secret_root,

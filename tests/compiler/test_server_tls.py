@@ -57,6 +57,16 @@ def test_mutual_tls_verifies_clients_and_may_do_without(mode: str, required: boo
 
 
 @pytest.mark.spec("G-4.6")
+def test_a_credential_that_is_called_like_the_root_of_another_is_not_taken_for_it():
+    mutual, simple = terminated("MUTUAL", credential_name="shop"), terminated("SIMPLE", credential_name="shop-cacert")
+
+    assert len({secret.name for secret in (*mutual.secrets, *simple.secrets)}) == 3
+    assert certificates(simple) == [
+        ("/etc/meshd/secrets/shop-cacert/tls.crt", "/etc/meshd/secrets/shop-cacert/tls.key")
+    ]
+
+
+@pytest.mark.spec("G-4.6")
 def test_a_credential_is_a_folder_of_the_file_store():
     found = terminated("MUTUAL", credential_name="eu/shop", ca_certificates="/ignored.crt")
 
