@@ -49,8 +49,6 @@ class EgressRule(LegacyResource):
 
     def _check_form(self) -> Iterator[Problem]:
         service = self.destination.service
-        if service is None:
-            return  # told at the destination
         is_address = not ip_or_cidr(service)
         for port in self.ports:
             at = port.origin.at("protocol")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from meshd.fields import Matching, Message, dns_label, fqdn, ip_or_cidr, namespace_label, service_host
+from meshd.fields import Matching, Message, Needed, dns_label, fqdn, ip_or_cidr, namespace_label, service_host
 from meshd.problems import Problem
 from meshd.resources.legacy.legacy_resource import Labels
 
@@ -49,10 +49,9 @@ class IstioService(Message):
 class ExternalService(IstioService):
     """The destination of an EgressRule: a domain, wildcard, IP address or CIDR; `service` alone counts (ER-11)."""
 
+    service: Annotated[str, service_text, Needed("E-EG-NO-DEST")]
+
     def check(self) -> Iterator[Problem]:
-        if self.service is None:
-            message = "an EgressRule needs destination.service: a domain, an IP address or a CIDR"
-            yield Problem(code="E-EG-NO-DEST", at=self.origin, message=message)
         ignored = (("name", self.name), ("namespace", self.namespace), ("domain", self.domain), ("labels", self.labels))
         for part, given in ignored:
             if given:
