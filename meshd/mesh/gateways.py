@@ -17,6 +17,7 @@ from meshd.mesh.mesh import Mesh
 from meshd.names import PROXIES, HostName, Namespace, ProxyName, ServiceHost
 from meshd.registry.hosts import canonical
 from meshd.registry.precedence import exported_to, exports, precedence
+from meshd.registry.settings import MeshSettings
 from meshd.registry.workloads import HOST_ANNOTATION, labels_of
 from meshd.resources.gateway import Gateway, Server
 from meshd.resources.virtual_service import VirtualService
@@ -95,11 +96,29 @@ def _place(entry: WorkloadEntry) -> Place | None:
 
 def is_gateway(mesh: Mesh, entry: WorkloadEntry) -> bool:
     """Some Gateway selects it by labels, or the mesh's settings do (G-2)."""
-    labels = labels_of(entry).items()
-    settings = mesh.settings
-    selectors = (settings.ingress_gateway_selector, settings.egress_gateway_selector)
-    named = (gateway.selector for gateway in mesh.gateways if gateway.selector)
-    return any(selector.items() <= labels for selector in (*selectors, *named))
+    return selects_any(selectors_of(mesh.settings, mesh.gateways), labels_of(entry))
+
+
+Selectors = tuple[tuple[tuple[str, str], ...], ...]
+"""The pairs of each selector that makes its workloads gateways."""
+
+
+def selectors_of(settings: MeshSettings, gateways: Iterable[Gateway]) -> Selectors:
+    """Each once: most Gateways of a mesh are for the same workloads. An empty one is for gateways, and makes none."""
+    named = (gateway.selector for gateway in gateways if gateway.selector)
+    selectors = (settings.ingress_gateway_selector, settings.egress_gateway_selector, *named)
+    return tuple({tuple(sorted(selector.items())): None for selector in selectors})
+
+
+def selects_any(selectors: Selectors, labels: Mapping[str, str]) -> bool:
+    """In plain loops: a mesh has thousands of workloads, who are all asked whenever one of them changes."""
+    for selector in selectors:
+        for key, value in selector:
+            if labels.get(key) != value:
+                break
+        else:
+            return True
+    return False
 
 
 def selects(gateway: Gateway, labels: Mapping[str, str]) -> bool:

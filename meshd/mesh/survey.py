@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from meshd.memo import Memo, together
 from meshd.mesh.audience import Crew
 from meshd.mesh.client import Client
-from meshd.mesh.gateways import GatewayName, is_gateway, name_of, selects
+from meshd.mesh.gateways import GatewayName, name_of, selectors_of, selects, selects_any
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.named import Lead, leads_of
 from meshd.mesh.rules import MergedRule, Trait
@@ -25,11 +25,13 @@ from meshd.resources.workload_entry import WorkloadEntry
 class Residents:
     """The VMs with a sidecar, by namespace, and the crews of the gateways.
 
-    `homes`: the namespaces, sorted; the same tuple on the next pass while they are. So is each crew while it is.
+    `homes`: the namespaces, sorted; the same tuple on the next pass while they are. So is each crew while it is, and
+    `gateways`, the entries of all of them.
     """
 
     homes: tuple[Namespace, ...]
     by_namespace: Mapping[Namespace, list[WorkloadEntry]]
+    gateways: tuple[WorkloadEntry, ...]
     crews: Mapping[GatewayName, Crew]
 
     def clients(self, namespaces: Iterable[Namespace], memo: Memo) -> Iterator[Client]:
@@ -72,30 +74,33 @@ def _residents(
     memo: Memo,
 ) -> Residents:
     """Of the workloads of one VM the first has the sidecar, and so has its labels, unless it is a gateway."""
-    roles = memo.recall(_mesh_of_roles, settings, gateways)
+    selectors = memo.recall(selectors_of, settings, gateways)
     sidecars: dict[Namespace, list[WorkloadEntry]] = {}
-    crew: list[WorkloadEntry] = []
+    found: list[WorkloadEntry] = []
     for entries in workloads.values():
-        gateway = [entry for entry in entries if is_gateway(roles, entry)]
-        crew.extend(gateway)
-        first = next((entry for entry in entries if not any(entry is each for each in gateway)), None)
+        first = None
+        for entry in entries:
+            if selects_any(selectors, labels_of(entry)):
+                found.append(entry)
+            else:
+                first = first or entry
         if first:
             sidecars.setdefault(Namespace(first.metadata.namespace), []).append(first)
-    crews = (_crew(gateway, crew, memo) for gateway in gateways)
+    crew = memo.recall(together, *found)
+    crews = memo.recall(_crews, gateways, crew, memo)
     return Residents(
         homes=memo.recall(_namespaces, " ".join(sorted(sidecars))),
         by_namespace=sidecars,
-        crews={each.gateway: each for each in crews},
+        gateways=crew,
+        crews=crews,
     )
 
 
-def _mesh_of_roles(settings: MeshSettings, gateways: tuple[Gateway, ...]) -> Mesh:
-    """All of a mesh that decides who is a gateway; one Gateway stands for all with its selector."""
-    distinct = {tuple(sorted(gateway.selector.items())): gateway for gateway in gateways}
-    return Mesh(settings=settings, gateways=tuple(distinct.values()))
+def _crews(gateways: tuple[Gateway, ...], entries: tuple[WorkloadEntry, ...], memo: Memo) -> Mapping[GatewayName, Crew]:
+    return {name_of(gateway): _crew(gateway, entries, memo) for gateway in gateways}
 
 
-def _crew(gateway: Gateway, entries: list[WorkloadEntry], memo: Memo) -> Crew:
+def _crew(gateway: Gateway, entries: tuple[WorkloadEntry, ...], memo: Memo) -> Crew:
     clients = (memo.recall(_client, entry) for entry in entries if selects(gateway, labels_of(entry)))
     alike = {(client.namespace, *sorted(client.labels.items())): client for client in clients}
     return memo.recall(_crew_of, name_of(gateway), memo.recall(together, *alike.values()))

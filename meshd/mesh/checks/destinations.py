@@ -43,8 +43,7 @@ def destinations(survey: Survey) -> Iterator[Problem]:
     known = Known(mesh.services)
     restores = survey.has("proxyProtocol")
     ground = memo.recall(_ground, mesh.services, survey.rules, survey.residents, mesh.settings, restores)
-    for virtual_service in survey.virtual_services:
-        verdict = memo.recall(_verdict, virtual_service, ground, memo)
+    for verdict in memo.recall(_verdicts, survey.virtual_services, ground, memo):
         yield from verdict.problems
         yield from (unknown_host(host, at, known) for host, at in verdict.unknown)
 
@@ -106,7 +105,13 @@ def _full(destination: Destination, virtual_service: VirtualService, settings: M
     return complete(destination.host, Namespace(virtual_service.metadata.namespace), settings.domain_suffix)
 
 
-def _verdict(virtual_service: VirtualService, ground: _Ground, memo: Memo) -> _Verdict:
+def _verdicts(virtual_services: tuple[VirtualService, ...], ground: _Ground, memo: Memo) -> tuple[_Verdict, ...]:
+    """Of those who have any problem, in the order given."""
+    found = (_verdict(each, ground, memo) for each in virtual_services)
+    return tuple(verdict for verdict in found if verdict is not None)
+
+
+def _verdict(virtual_service: VirtualService, ground: _Ground, memo: Memo) -> _Verdict | None:
     """Where something of the mesh changed, but nothing of what this one leads to, its problems are recalled."""
     services, residents, settings = ground.services, ground.residents, ground.settings
     names = memo.recall(_names, virtual_service, settings)
@@ -114,12 +119,11 @@ def _verdict(virtual_service: VirtualService, ground: _Ground, memo: Memo) -> _V
     covering = {of: group for host in names.hosts for of, group in ground.rules.covering(host)}
     picky = {rule.namespace for group in covering.values() for rule in group if rule.selector is not None}
     clients = residents.clients(sorted(picky), memo) if picky else ()
-    crews = (residents.crews[gateway] for gateway in names.gateways if gateway in residents.crews)
+    crews = [residents.crews[gateway] for gateway in names.gateways if gateway in residents.crews]
     parts: tuple[_Part, ...] = (*groups, *covering.values(), *clients, *crews)
-    return _Verdict(
-        problems=memo.recall(_problems, virtual_service, residents.homes, settings, ground.restores, *parts),
-        unknown=tuple((host, each.destination.origin.at("host")) for host, each in names.named if host not in services),
-    )
+    problems = memo.recall(_problems, virtual_service, residents.homes, settings, ground.restores, *parts)
+    unknown = [(host, each.destination.origin.at("host")) for host, each in names.named if host not in services]
+    return _Verdict(problems=problems, unknown=tuple(unknown)) if problems or unknown else None
 
 
 def _problems(

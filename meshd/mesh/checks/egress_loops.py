@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from meshd.fields import is_ip
-from meshd.mesh.gateways import MESH, GatewayName, is_gateway, name_of, selects
-from meshd.mesh.mesh import Mesh
+from meshd.mesh.gateways import MESH, GatewayName, name_of, selects
 from meshd.mesh.named import Named, named_by
 from meshd.mesh.survey import Survey
-from meshd.names import HostName, Namespace, ServiceHost
+from meshd.names import Namespace, ServiceHost
 from meshd.problems import Problem, Problems
 from meshd.registry.hosts import complete
 from meshd.registry.service import Service
@@ -23,6 +22,7 @@ from meshd.resources.workload_entry import WorkloadEntry
 
 Fronts = Mapping[ServiceHost, Mapping[GatewayName, tuple[Service, frozenset[int]]]]
 """Of each service that is a gateway: whose traffic comes in at which of its ports."""
+Front = tuple[GatewayName, tuple[Service, frozenset[int]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,10 @@ class _Crew:
 
 
 def egress_loops(survey: Survey) -> Iterator[Problem]:
-    mesh, memo = survey.mesh, survey.memo
-    fronts = memo.recall(_fronts, mesh.services, mesh.workloads, mesh.gateways, mesh.settings)
+    mesh, memo, gateways = survey.mesh, survey.memo, survey.residents.gateways
+    if not (mesh.gateways and gateways):
+        return
+    fronts = memo.recall(_fronts, mesh.services, memo.recall(_crews, mesh.gateways, gateways))
     if not fronts:
         return
     for virtual_service in survey.virtual_services:
@@ -69,33 +71,31 @@ def _back(virtual_service: VirtualService, named: Named, fronts: Fronts, setting
 # --- which services are gateways ------------------------------------------------------------------------------
 
 
-def _fronts(
-    services: Mapping[ServiceHost, tuple[Service, ...]],
-    workloads: Mapping[HostName, tuple[WorkloadEntry, ...]],
-    gateways: tuple[Gateway, ...],
-    settings: MeshSettings,
-) -> Fronts:
-    entries = _gateway_workloads(workloads, gateways, settings)
-    crews = [_crew(gateway, entries) for gateway in gateways] if entries else []
+def _fronts(services: Mapping[ServiceHost, tuple[Service, ...]], crews: tuple[_Crew, ...]) -> Fronts:
+    """Services change often, and hardly any of them is a gateway: those are passed over first."""
+    members = frozenset().union(*(crew.workloads | crew.addresses for crew in crews))
     found: dict[ServiceHost, dict[GatewayName, tuple[Service, frozenset[int]]]] = {}
-    for service in (service for sharing in services.values() for service in sharing) if crews else ():
-        for crew in crews:
-            ports = frozenset(_answered(service, crew))
-            if ports:
-                found.setdefault(service.host, {})[crew.gateway] = (service, ports)
+    for sharing in services.values():
+        for service in sharing:
+            for instance in service.instances:
+                if (instance.workload or instance.address) in members:
+                    found.setdefault(service.host, {}).update(_fronted(service, crews))
+                    break
     return found
 
 
-def _gateway_workloads(
-    workloads: Mapping[HostName, tuple[WorkloadEntry, ...]], gateways: tuple[Gateway, ...], settings: MeshSettings
-) -> list[WorkloadEntry]:
-    """One Gateway of each selector is enough to tell who is one."""
-    distinct = {tuple(sorted(gateway.selector.items())): gateway for gateway in gateways}
-    mesh = Mesh(settings=settings, gateways=tuple(distinct.values()))
-    return [entry for sharing in workloads.values() for entry in sharing if is_gateway(mesh, entry)]
+def _fronted(service: Service, crews: tuple[_Crew, ...]) -> Iterator[Front]:
+    for crew in crews:
+        ports = frozenset(_answered(service, crew))
+        if ports:
+            yield crew.gateway, (service, ports)
 
 
-def _crew(gateway: Gateway, entries: list[WorkloadEntry]) -> _Crew:
+def _crews(gateways: tuple[Gateway, ...], entries: tuple[WorkloadEntry, ...]) -> tuple[_Crew, ...]:
+    return tuple(_crew(gateway, entries) for gateway in gateways)
+
+
+def _crew(gateway: Gateway, entries: tuple[WorkloadEntry, ...]) -> _Crew:
     selected = [entry for entry in entries if selects(gateway, labels_of(entry))]
     return _Crew(
         gateway=name_of(gateway),

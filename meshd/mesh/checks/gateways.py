@@ -92,9 +92,12 @@ def bound_virtual_services(survey: Survey) -> Iterator[Problem]:
     """V-2 and 4.4."""
     memo, suffix = survey.memo, survey.mesh.settings.domain_suffix
     doors = memo.recall(_doors, survey.mesh.gateways, memo)
-    for virtual_service in survey.virtual_services:
-        if virtual_service.gateways or any(match.gateways for match in _matches(virtual_service)):
-            yield from memo.recall(_verdict, virtual_service, doors, suffix, memo)
+    for virtual_service in memo.recall(_naming_gateways, survey.virtual_services):
+        yield from memo.recall(_verdict, virtual_service, doors, suffix, memo)
+
+
+def _naming_gateways(virtual_services: tuple[VirtualService, ...]) -> tuple[VirtualService, ...]:
+    return tuple(each for each in virtual_services if each.gateways or any(match.gateways for match in _matches(each)))
 
 
 def _doors(gateways: tuple[Gateway, ...], memo: Memo) -> Doors:
