@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Severity = Literal["error", "warning", "note"]
-_SEVERITIES: dict[str, Severity] = {"E": "error", "W": "warning", "N": "note"}
+_SEVERITIES: dict[str, Severity] = {"E": "error", "W": "warning", "N": "note", "L": "warning"}
+
+CHANGES: Final = frozenset({"L-WS-OPEN", "N-ALLOW-ANY", "N-EG-DNS", "N-THRESHOLDS", "N-TLS-VERIFY"})
+"""Codes by which a conversion of older kinds says that something behaves in another way than it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -65,7 +68,10 @@ NOWHERE = Origin("", 0, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing that is wrong. `code` is permanent and its first letter is the severity (E, W or N)."""
+    """One thing that is wrong. `code` is permanent, and its first letter tells the severity.
+
+    That is E, W or N; L is what a conversion loses, which is a warning, as is what it changes.
+    """
 
     code: str
     at: Origin
@@ -74,7 +80,7 @@ class Problem:
 
     @property
     def severity(self) -> Severity:
-        return _SEVERITIES[self.code[0]]
+        return "warning" if self.code in CHANGES else _SEVERITIES[self.code[0]]
 
     @property
     def is_error(self) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from meshd.convert import Converted, Surroundings, convert, surroundings
 from meshd.memo import Memo
 from meshd.mesh.delegates import delegated
 from meshd.mesh.mesh import Mesh
@@ -13,13 +14,14 @@ from meshd.mesh.rules import merged_rules
 from meshd.mesh.visibility import hosts_of
 from meshd.names import Namespace, ServiceHost
 from meshd.problems import Problems
-from meshd.registry.groups import registered
+from meshd.registry.groups import Registered, registered
 from meshd.registry.precedence import by_age
 from meshd.registry.services import registry
-from meshd.registry.settings import settle
+from meshd.registry.settings import MeshSettings, settle
 from meshd.registry.workloads import workloads_by_host
 from meshd.resources.destination_rule import DestinationRule
 from meshd.resources.gateway import Gateway
+from meshd.resources.legacy import LEGACY_KINDS, LegacyResource
 from meshd.resources.mesh_config import MeshConfig
 from meshd.resources.resource import Resource
 from meshd.resources.service_entry import ServiceEntry
@@ -33,9 +35,10 @@ R = TypeVar("R", bound=Resource)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembled:
-    """`problems`: what became apparent while resources were put together."""
+    """`problems`: what became apparent while resources were put together. `converted`: what older kinds came to."""
 
     mesh: Mesh
+    converted: Converted
     problems: Problems
 
 
@@ -48,6 +51,10 @@ def assemble(resources: Iterable[Resource], memo: Memo) -> Assembled:
     settings = memo.recall(settle, next(iter(kinds.all(MeshConfig)), None))
     groups = memo.recall(_groups, kinds.all(WorkloadGroup))
     joined = memo.recall(registered, kinds.all(WorkloadEntry), groups, memo)
+    older = kinds.older()
+    converted = memo.recall(convert, older, _stage(kinds, settings, joined, memo), memo) if older else Converted()
+    if older:
+        kinds = _Kinds((*kinds.today(), *converted.resources), memo)
     built = memo.recall(registry, kinds.all(ServiceEntry), joined.workloads, memo)
     routed = memo.recall(delegated, kinds.all(VirtualService), settings.domain_suffix, memo)
     mesh = Mesh(
@@ -60,7 +67,22 @@ def assemble(resources: Iterable[Resource], memo: Memo) -> Assembled:
         workloads=memo.recall(workloads_by_host, joined.workloads),
         workload_groups=groups,
     )
-    return Assembled(mesh=mesh, problems=(*joined.problems, *built.problems, *routed.problems))
+    problems = (*joined.problems, *converted.problems, *built.problems, *routed.problems)
+    return Assembled(mesh=mesh, converted=converted, problems=problems)
+
+
+def _stage(kinds: _Kinds, settings: MeshSettings, joined: Registered, memo: Memo) -> Surroundings:
+    built = memo.recall(registry, kinds.all(ServiceEntry), joined.workloads, memo)
+    return memo.recall(
+        surroundings,
+        settings,
+        built.services,
+        kinds.all(ServiceEntry),
+        kinds.all(VirtualService),
+        kinds.all(DestinationRule),
+        kinds.all(Gateway),
+        joined.workloads,
+    )
 
 
 class _Kinds:
@@ -74,12 +96,25 @@ class _Kinds:
         for resource in resources:
             self._by_kind.setdefault(type(resource), []).append(resource)
 
+    def today(self) -> Iterator[Resource]:
+        for kind, found in self._by_kind.items():
+            if not issubclass(kind, LegacyResource):
+                yield from found
+
+    def older(self) -> tuple[LegacyResource, ...]:
+        found = (self._by_kind.get(kind, ()) for kind in LEGACY_KINDS)
+        return self._memo.recall(_in_one, *cast("list[LegacyResource]", [each for group in found for each in group]))
+
     def all(self, kind: type[R]) -> tuple[R, ...]:
         return self._memo.recall(_aged, *cast("list[R]", self._by_kind.get(kind, [])))
 
 
 def _groups(groups: Iterable[WorkloadGroup]) -> dict[tuple[Namespace, str], WorkloadGroup]:
     return {(Namespace(group.metadata.namespace), group.metadata.name): group for group in groups}
+
+
+def _in_one(*resources: LegacyResource) -> tuple[LegacyResource, ...]:
+    return resources
 
 
 def _aged(*resources: R) -> tuple[R, ...]:

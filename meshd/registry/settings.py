@@ -60,6 +60,8 @@ class MeshSettings:
     auto_mtls: bool = True
     networks: Mapping[str, Network] = field(default_factory=dict)
     features: Features = field(default_factory=Features)
+    preserve_v1alpha1_defaults: bool = True
+    verify_v1alpha1_egress: bool = True
     origin: Origin = field(default=NOWHERE, compare=False)
 
 
@@ -94,6 +96,8 @@ def _settled(config: MeshConfig) -> MeshSettings:
         auto_mtls=DEFAULTS.auto_mtls if config.auto_mtls is None else config.auto_mtls,
         networks=config.networks,
         features=config.features or DEFAULTS.features,
+        preserve_v1alpha1_defaults=config.v1alpha1.preserve_defaults if config.v1alpha1 else True,
+        verify_v1alpha1_egress=config.v1alpha1.egress_tls_verify if config.v1alpha1 else True,
         origin=config.origin,
     )
 

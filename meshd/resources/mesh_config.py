@@ -97,6 +97,14 @@ class Features(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class V1alpha1(Message):
+    """How the kinds of v1alpha1 are read: with the defaults they had, and whether servers outside are verified."""
+
+    preserve_defaults: bool = True
+    egress_tls_verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeshConfig(Resource):
     """What is absent here has the default of spec section 1."""
 
@@ -123,6 +131,7 @@ class MeshConfig(Resource):
     auto_mtls: bool | None = None
     networks: Mapping[Annotated[str, Count(1)], Network] = field(default_factory=dict)
     features: Features | None = None
+    v1alpha1: V1alpha1 | None = None
 
     def check(self) -> Iterator[Problem]:
         """The proxy's own ports: two listeners on one would keep each other out."""

@@ -31,7 +31,8 @@ def test_every_setting_is_taken_over():
         proxyInboundPort: 3, systemCaFile: /ca.pem, secretRoot: /secrets/, localityLb: {enabled: false},
         autoMtls: false, outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: out.example, port: {number: 80}}},
         egressGateway: {host: Out.Example., selector: {a: b}}, ingressGateway: {selector: {c: d}},
-        networks: {n1: {gateways: [{address: 192.0.2.1}]}}, features: {redis: true}
+        networks: {n1: {gateways: [{address: 192.0.2.1}]}}, features: {redis: true},
+        v1alpha1: {preserveDefaults: false, egressTlsVerify: false}
     """)
 
     assert (settings.domain_suffix, settings.root_namespace, settings.trust_domain) == (
@@ -51,6 +52,8 @@ def test_every_setting_is_taken_over():
     assert settings.ingress_gateway_selector == {"c": "d"}
     assert settings.networks == {"n1": Network(gateways=(NetworkGateway(address="192.0.2.1", port=15443),))}
     assert settings.features == Features(redis=True)
+    assert not settings.preserve_v1alpha1_defaults
+    assert not settings.verify_v1alpha1_egress
 
 
 def test_the_identity_of_hosts_is_settled_file_by_file():

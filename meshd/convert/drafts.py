@@ -1,0 +1,122 @@
+"""Resources while they are made: with provisional names and with extras as messages; and how they are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar, cast
+
+from meshd.convert.names import settle
+from meshd.decode.writing import written
+from meshd.fields import Message
+from meshd.memo import Memo
+from meshd.problems import Origin
+from meshd.resources.extras import EXTRAS, extras_text
+from meshd.resources.gateway import Gateway, GatewayMetadata
+from meshd.resources.legacy import LegacyResource
+from meshd.resources.resource import Metadata, Resource
+from meshd.resources.virtual_service import VirtualService
+
+CONVERTED_FROM: Final = "meshd.io/converted-from"
+
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """`resource` has a provisional name. `sources`: what it was made of, the first of which its origin is."""
+
+    resource: Resource
+    sources: tuple[LegacyResource, ...]
+    extras: Message | None = None
+
+
+def metadata(name: str, namespace: str, sources: tuple[LegacyResource, ...]) -> Metadata:
+    """`name` is provisional, and `finished` completes the annotations."""
+    return Metadata(name=name, namespace=namespace, origin=sources[0].metadata.origin)
+
+
+def gateway_metadata(name: str, namespace: str, sources: tuple[LegacyResource, ...]) -> GatewayMetadata:
+    return GatewayMetadata(name=name, namespace=namespace, origin=sources[0].metadata.origin)
+
+
+def origin_of(sources: tuple[LegacyResource, ...]) -> Origin:
+    return sources[0].origin
+
+
+_Place = tuple[str, str]
+_Names = Mapping[_Place, Mapping[str, str]]
+
+
+def finished(drafts: Iterable[Draft], taken: Iterable[Resource], memo: Memo) -> tuple[Resource, ...]:
+    """By kind, namespace and name. `taken`: the objects of today, whose names are theirs.
+
+    A resource is the very same object as in the last pass while it says the same and its sources are the same.
+    """
+    drafts = tuple(drafts)
+    names = _settled_names(drafts, taken)
+    made = (_kept(_finished(draft, names), draft.sources, memo) for draft in drafts)
+    return tuple(
+        sorted(made, key=lambda resource: (resource.KIND, resource.metadata.namespace, resource.metadata.name))
+    )
+
+
+def _settled_names(drafts: tuple[Draft, ...], taken: Iterable[Resource]) -> _Names:
+    wanted: dict[_Place, list[str]] = {}
+    for draft in drafts:
+        wanted.setdefault(_place(draft.resource), []).append(draft.resource.metadata.name)
+    here: dict[_Place, set[str]] = {}
+    for resource in taken:
+        here.setdefault(_place(resource), set()).add(resource.metadata.name)
+    return {place: settle(names, frozenset(here.get(place, ()))) for place, names in wanted.items()}
+
+
+def _place(resource: Resource) -> _Place:
+    return (resource.KIND, resource.metadata.namespace)
+
+
+def _finished(draft: Draft, names: _Names) -> Resource:
+    resource = draft.resource
+    namespace = resource.metadata.namespace
+    complete = replace(
+        resource.metadata,
+        name=names[_place(resource)][resource.metadata.name],
+        annotations=_annotations(draft),
+    )
+    resource = replace(resource, metadata=complete)
+    if isinstance(resource, VirtualService):
+        gateways = names.get((Gateway.KIND, namespace), {})
+        resource = replace(resource, gateways=tuple(gateways.get(each, each) for each in resource.gateways))
+        resource = replace(resource, http=tuple(_renamed_gateways(each, gateways) for each in resource.http))
+        resource = replace(resource, tcp=tuple(_renamed_gateways(each, gateways) for each in resource.tcp))
+    return resource
+
+
+M = TypeVar("M", bound=Message)
+
+
+def _renamed_gateways(route: M, gateways: Mapping[str, str]) -> M:
+    """The gateways that the matches of a route name."""
+    matches = cast("tuple[Message, ...]", getattr(route, "match"))  # noqa: B009
+    named = tuple(_renamed_match(match, gateways) for match in matches)
+    return replace(route, match=named)  # type: ignore[call-arg]
+
+
+def _renamed_match(match: Message, gateways: Mapping[str, str]) -> Message:
+    named = cast("tuple[str, ...]", getattr(match, "gateways"))  # noqa: B009
+    return replace(match, gateways=tuple(gateways.get(each, each) for each in named)) if named else match  # type: ignore[call-arg]
+
+
+def _annotations(draft: Draft) -> dict[str, str]:
+    """C-GEN-08, and C-GEN-02."""
+    sources = dict.fromkeys(f"{each.KIND}/{each.metadata.namespace}/{each.metadata.name}" for each in draft.sources)
+    annotations = {CONVERTED_FROM: ", ".join(sorted(sources))}
+    if draft.extras is not None and written(draft.extras):
+        annotations[EXTRAS] = extras_text(draft.extras)
+    return annotations
+
+
+def _kept(resource: R, sources: tuple[LegacyResource, ...], memo: Memo) -> R:
+    """Beside what it says, its origins count: those are of its sources, which the memory keeps alive with it."""
+    name = ("converted", repr(resource), *map(id, sources))
+    return memo.recall_named(name, lambda: (resource, sources))[0]

@@ -1,0 +1,91 @@
+"""Services outside the mesh -> ServiceEntries, and VirtualServices with what v1alpha1 did by default (C-EG)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshd.convert.drafts import Draft, metadata
+from meshd.convert.egress_proxy import check_gateway, through_proxy
+from meshd.convert.names import provisional
+from meshd.convert.outside import PROTOCOLS, Outside, port_name
+from meshd.convert.routes import HTTPEntry, Subsets, default_entry, http_entries
+from meshd.convert.rules import Ruled
+from meshd.convert.scene import Scene
+from meshd.convert.virtual_services import assembled
+from meshd.resources.extras import ServiceEntryExtras
+from meshd.resources.legacy import LegacyResource
+from meshd.resources.service_entry import Resolution, ServiceEntry, ServicePort
+from meshd.resources.workload_entry import Workload
+
+
+def egress(there: Outside, group: tuple[Ruled, ...], subsets: Subsets, scene: Scene) -> Iterator[Draft]:
+    """`group`: the RouteRules of the destination (C-EG-07)."""
+    _report_changes(there, scene)
+    yield _service_entry(there)
+    entries = _entries(there, group, subsets, scene)
+    sources: tuple[LegacyResource, ...] = (*there.sources, *(each.rule for each in group))
+    if there.uses_proxy:
+        if check_gateway(there, scene):
+            yield from through_proxy(there, entries, sources, scene)
+    elif entries:
+        yield assembled(
+            name=provisional(there.name, there.host),
+            namespace=there.namespace,
+            hosts=(there.host,),
+            gateways=(),
+            http=entries,
+            sources=sources,
+        )
+
+
+def _entries(there: Outside, group: tuple[Ruled, ...], subsets: Subsets, scene: Scene) -> tuple[HTTPEntry, ...]:
+    if not there.http_ports or scene.virtual_service_of(there.host):
+        return ()
+    at = group[0].rule.origin if group else there.origin
+    if group:
+        return tuple(http_entries(there.host, group, subsets, scene, at))
+    return (default_entry(there.host, scene, at),)  # C-EG-05
+
+
+# --- the ServiceEntry -----------------------------------------------------------------------------------------
+
+
+def _service_entry(there: Outside) -> Draft:
+    """C-EG-01 and C-EG-02."""
+    resource = ServiceEntry(
+        metadata=metadata(provisional(there.name, there.host), there.namespace, there.sources),
+        hosts=(there.host,),
+        addresses=(there.text,) if there.is_address else (),
+        ports=tuple(
+            ServicePort(number=port.port, name=port_name(port), protocol=PROTOCOLS[port.protocol], origin=port.origin)
+            for port in there.ports
+        ),
+        location="MESH_EXTERNAL",
+        resolution=_resolution(there),
+        endpoints=(Workload(address=there.text, origin=there.origin),)
+        if there.is_address and not there.is_block
+        else (),
+        origin=there.origin,
+    )
+    by_name = there.is_wildcard and not there.uses_proxy
+    extras = ServiceEntryExtras(resolution_without_capture="DYNAMIC_DNS" if by_name else None)
+    return Draft(resource=resource, sources=there.sources, extras=extras)
+
+
+def _resolution(there: Outside) -> Resolution:
+    if there.is_wildcard:
+        # A gateway has no original destination to go to (7.1).
+        return "DYNAMIC_DNS" if there.uses_proxy else "NONE"
+    if there.is_address:
+        return "NONE" if there.is_block else "STATIC"
+    return "DNS"
+
+
+def _report_changes(there: Outside, scene: Scene) -> None:
+    at = there.sources[0].destination.origin.at("service")
+    if scene.settings.allow_any:
+        message = "what no EgressRule names can be reached too: outboundTrafficPolicy is ALLOW_ANY"
+        scene.report.once("N-ALLOW-ANY", at, message, "set it to REGISTRY_ONLY, and the rules are an allow-list again")
+    if not (there.is_wildcard or there.is_address):
+        message = f"{there.text} is looked up by the proxy; in v1alpha1 calls went to the address that was dialled"
+        scene.report.add("N-EG-DNS", at, message)

@@ -1,0 +1,177 @@
+"""IngressRules -> Gateways, and VirtualServices in which the RouteRules of their destinations count, too (C-IN)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from meshd.convert.composition import both, corrected
+from meshd.convert.drafts import Draft, gateway_metadata, origin_of
+from meshd.convert.edges import EVERY_HOST, Edge
+from meshd.convert.names import of_host, provisional
+from meshd.convert.routes import HTTPEntry, L4Entry, Subsets, default_entry, http_entries
+from meshd.convert.rules import Ruled
+from meshd.convert.scene import Scene
+from meshd.convert.virtual_services import assembled
+from meshd.names import ServiceHost
+from meshd.registry.workloads import labels_of
+from meshd.resources.destination import Destination, PortSelector
+from meshd.resources.extras import L4RouteExtras
+from meshd.resources.gateway import Gateway, GatewayPort, Server
+from meshd.resources.http_match import HTTPMatchRequest
+from meshd.resources.http_route import HTTPRouteDestination
+from meshd.resources.l4_routes import L4MatchAttributes, RouteDestination, TCPRoute
+from meshd.resources.legacy import LegacyResource
+from meshd.resources.server_tls import ServerTLSSettings
+
+_Server = tuple[int, str]
+Rules = Mapping[ServiceHost, tuple[Ruled, ...]]
+
+
+def ingress(edges: tuple[Edge, ...], rules: Rules, subsets: Subsets, scene: Scene) -> Iterator[Draft]:
+    names: dict[_Server, str] = {}
+    for server in sorted({edge.server for edge in edges}):
+        own = tuple(edge for edge in edges if edge.server == server)
+        names[server] = _gateway_name(server)
+        yield _gateway(server, own, names[server], _namespace(edges), scene)
+    for host in sorted({edge.host for edge in edges}):
+        yield _virtual_service(host, _of_host(host, edges), names, _namespace(edges), rules, subsets, scene)
+
+
+def _namespace(edges: tuple[Edge, ...]) -> str:
+    """Gateways and their VirtualServices are together, so that their names are enough."""
+    return min(edge.rule.metadata.namespace for edge in edges)
+
+
+def _of_host(host: str, edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
+    """C-IN-04: with the rules for every host, at their places, where they share a port."""
+    ports = {edge.rule.port for edge in edges if edge.host == host}
+    return tuple(edge for edge in edges if edge.host == host or (edge.host == EVERY_HOST and edge.rule.port in ports))
+
+
+# --- Gateways -------------------------------------------------------------------------------------------------
+
+
+def _gateway_name(server: _Server) -> str:
+    port, secret = server
+    return provisional(f"ingress-{port}-{secret}" if secret else f"ingress-{port}", f"{port} {secret}")
+
+
+def _gateway(server: _Server, edges: tuple[Edge, ...], name: str, namespace: str, scene: Scene) -> Draft:
+    port, secret = server
+    sources: tuple[LegacyResource, ...] = tuple(edge.rule for edge in edges)
+    origin = origin_of(sources)
+    protocol = "HTTPS" if secret else "TCP" if all(edge.is_tcp for edge in edges) else "HTTP"
+    label = name.partition("\n")[0].removeprefix("ingress-")
+    resource = Gateway(
+        metadata=gateway_metadata(name, namespace, sources),
+        selector=dict(scene.settings.ingress_gateway_selector),
+        servers=(
+            Server(
+                port=GatewayPort(
+                    number=port, name=f"{protocol.lower()}-{label}", protocol=_spoken(protocol, edges), origin=origin
+                ),
+                hosts=tuple(sorted({edge.host for edge in edges})),
+                tls=ServerTLSSettings(mode="SIMPLE", credential_name=secret, origin=origin) if secret else None,
+                origin=origin,
+            ),
+        ),
+        origin=origin,
+    )
+    return Draft(resource=resource, sources=sources)
+
+
+def _spoken(protocol: str, edges: tuple[Edge, ...]) -> str:
+    """TLS that is ended here, around what is no HTTP."""
+    return "TLS" if protocol == "HTTPS" and all(edge.is_tcp for edge in edges) else protocol
+
+
+# --- VirtualServices ------------------------------------------------------------------------------------------
+
+
+def _virtual_service(  # noqa: PLR0917
+    host: str,
+    edges: tuple[Edge, ...],
+    names: Mapping[_Server, str],
+    namespace: str,
+    rules: Rules,
+    subsets: Subsets,
+    scene: Scene,
+) -> Draft:
+    composed = [_composed(edge, rules.get(edge.destination, ()), subsets, scene) for edge in edges if not edge.is_tcp]
+    of_rules = (each.rule for edge in edges if not edge.is_tcp for each in rules.get(edge.destination, ()))
+    sources = {each.id: each for each in (*(edge.rule for edge in edges), *of_rules)}
+    return assembled(
+        name=provisional(f"ingress-{of_host(host) if host != EVERY_HOST else 'wildcard'}", host),
+        namespace=namespace,
+        hosts=(host,),
+        gateways=tuple(dict.fromkeys(names[server] for server in sorted({edge.server for edge in edges}))),
+        http=tuple(_distinct(entry for entries in composed for entry in entries)),
+        tcp=tuple(_l4_entry(edge) for edge in edges if edge.is_tcp),
+        sources=tuple(sources.values()),
+    )
+
+
+def _distinct(entries: Iterator[HTTPEntry]) -> Iterator[HTTPEntry]:
+    """Rules of two namespaces may have one name; extras are kept by it."""
+    seen: dict[str, int] = {}
+    for entry in entries:
+        count = seen[entry.route.name] = seen.get(entry.route.name, 0) + 1
+        name = entry.route.name if count == 1 else f"{entry.route.name}.{count}"
+        yield replace(entry, route=replace(entry.route, name=name))
+
+
+def _composed(edge: Edge, group: tuple[Ruled, ...], subsets: Subsets, scene: Scene) -> Iterator[HTTPEntry]:
+    """C-IN-05."""
+    here = tuple(each for each in group if _may_call(each, scene))
+    at = edge.rule.origin
+    entries = (
+        http_entries(edge.destination, here, subsets, scene, at)
+        if here
+        else (default_entry(edge.destination, scene, at),)
+    )
+    for entry in entries:
+        rule = entry.route.match[0] if entry.route.match else None
+        found = both(edge.match, rule) if rule else both(edge.match, HTTPMatchRequest())
+        if found is None:
+            continue
+        if found.also:
+            message = f"two conditions on {', '.join(found.also)} do not fit into one match; extras say it to meshd"
+            scene.report.add("L-AND", entry.route.origin, message)
+        route = replace(
+            entry.route,
+            name=f"{edge.rule.metadata.name}.{entry.route.name}",
+            match=(replace(found.match, source_labels={}, source_namespace=None),),
+            route=tuple(_at_port(each, edge, scene) for each in entry.route.route),
+            rewrite=corrected(entry.route.rewrite, rule, found.match),
+        )
+        yield replace(entry, route=route, extras=replace(entry.extras, also=found.also, source=None))
+
+
+def _may_call(each: Ruled, scene: Scene) -> bool:
+    """A rule for one source counts where the ingress gateways are that source."""
+    if each.who is None:
+        return True
+    if each.who.extras:
+        return False
+    selector = scene.settings.ingress_gateway_selector.items()
+    crew = [workload for workload in scene.stage.workloads if selector <= labels_of(workload).items()]
+    return bool(crew) and all(each.who.labels.items() <= labels_of(workload).items() for workload in crew)
+
+
+def _at_port(each: HTTPRouteDestination, edge: Edge, scene: Scene) -> HTTPRouteDestination:
+    """What comes in at a port of the gateway goes to that of the destination, be it of another number."""
+    host = ServiceHost(each.destination.host)
+    if host != edge.destination and not any(port.number == edge.port.number for port in scene.ports(host)):
+        return each
+    port = PortSelector(number=edge.port.number, origin=edge.rule.origin)
+    return replace(each, destination=replace(each.destination, port=port))
+
+
+def _l4_entry(edge: Edge) -> L4Entry:
+    """C-IN-08."""
+    at = edge.rule.origin
+    to = Destination(host=edge.destination, port=PortSelector(number=edge.port.number, origin=at), origin=at)
+    match = L4MatchAttributes(port=edge.rule.port, origin=at)
+    route = TCPRoute(match=(match,), route=(RouteDestination(destination=to, origin=at),), origin=at)
+    return L4Entry(route=route, extras=L4RouteExtras())
