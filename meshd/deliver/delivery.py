@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +50,10 @@ Snapshots = Mapping[ProxyName, Snapshot]
 Secrets = Mapping[ProxyName, tuple[EnvoyResource, ...]]
 Fallback = Callable[[Rendered, Sequence[EnvoyResource]], bytes]
 """`envoy.fallback`, with the settings of the proxy's bootstrap filled in. Called on threads, once at a time."""
+
+
+_PATIENTLY = 30
+"""So many times longer it waits where it failed before: a full disk stays full for a while."""
 
 
 class Judge(Protocol):
@@ -118,10 +122,11 @@ class Delivery:
         if self._rewriter is not None:
             self._rewriter.cancel()
             await asyncio.gather(self._rewriter, return_exceptions=True)
-        if self._stale.is_set():
-            await self._rewrite()
-        await asyncio.gather(*(server.stop() for server in self._servers.values()))
-        self._servers.clear()
+        try:
+            if self._stale.is_set():
+                await self._rewrite()
+        finally:
+            await self._leave(tuple(self._servers))
 
     async def deliver(self, target: Target) -> Outcome:
         """Cancelled, it leaves the proxies on a consistent step of the way, and the old generation active.
@@ -261,10 +266,10 @@ class Delivery:
         await server.start()
         self._servers[proxy] = server
 
-    async def _leave(self, proxies: Iterable[ProxyName]) -> None:
+    async def _leave(self, proxies: Collection[ProxyName]) -> None:
         for proxy in proxies:
-            await self._servers.pop(proxy).stop()
             self._acknowledged.pop(proxy, None)
+        await asyncio.gather(*[self._servers.pop(proxy).stop() for proxy in proxies])
 
     def _push_endpoints(self, proxy: ProxyName, server: ProxyServer, assignments: Iterable[EnvoyResource]) -> int:
         given = {each.name: each for each in assignments}
@@ -283,14 +288,19 @@ class Delivery:
         return len(fresh)
 
     async def _keep_fallbacks_fresh(self) -> None:
-        """DNS answers come in flocks, so it waits a moment; nobody waits for it."""
+        """DNS answers come in flocks, so it waits a moment; nobody waits for it. What failed is tried again."""
+        failed = ""
         while True:
             await self._stale.wait()
-            await asyncio.sleep(self._endpoints_settle.total_seconds())
+            await asyncio.sleep((self._endpoints_settle * (_PATIENTLY if failed else 1)).total_seconds())
             try:
                 await self._rewrite()
+                failed = ""
             except DeliveryError as error:
-                log.warning("fallback.stale", reason=str(error), hint=error.hint)
+                if str(error) != failed:
+                    log.warning("fallback.stale", reason=str(error), hint=error.hint)
+                failed = str(error)
+                self._stale.set()
 
     async def _rewrite(self) -> None:
         async with self._turn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -128,7 +129,16 @@ async def test_endpoints_that_came_during_a_delivery_are_in_it(short_tmp: Path) 
 
 
 @on_a_loop
-async def test_a_fallback_that_cannot_be_rewritten_is_no_reason_to_stop(short_tmp: Path) -> None:
+async def test_a_fallback_that_cannot_be_rewritten_is_rewritten_once_it_can_be(
+    short_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ""
+
+    def is_said() -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return "fallback.stale" in said
+
     async with a_delivery(short_tmp) as delivery:
         await delivery.deliver(World(clusters={"a": (9,)}).target("r1"))
         active = short_tmp / "state" / "generations" / "000001" / "sidecar"
@@ -136,11 +146,37 @@ async def test_a_fallback_that_cannot_be_rewritten_is_no_reason_to_stop(short_tm
 
         delivery.push_endpoints({"sidecar": [an_assignment("a", 99)]})
 
-        await eventually(lambda: not delivery._stale.is_set())
+        await eventually(is_said)
         (short_tmp / "away").rename(active)
-        delivery.push_endpoints({"sidecar": [an_assignment("a", 98)]})
         fallback = active / "fallback.pb"
-        await eventually(lambda: an_assignment("a", 98).body in fallback.read_bytes())
+        await eventually(lambda: an_assignment("a", 99).body in fallback.read_bytes())
+
+
+@on_a_loop
+async def test_a_fallback_that_cannot_be_rewritten_at_the_end_leaves_no_socket(short_tmp: Path) -> None:
+    delivering = contextlib.AsyncExitStack()
+    delivery = await delivering.enter_async_context(a_delivery(short_tmp))
+    await delivery.deliver(World(clusters={"a": (9,)}).target("r1"))
+    (short_tmp / "state" / "generations" / "000001" / "sidecar").rename(short_tmp / "away")
+    delivery.push_endpoints({"sidecar": [an_assignment("a", 99)]})
+
+    with pytest.raises(DeliveryError):
+        await delivering.aclose()
+
+    assert sockets(short_tmp) == []
+
+
+@on_a_loop
+async def test_of_a_proxy_that_comes_back_nothing_is_known(short_tmp: Path) -> None:
+    async with a_delivery(short_tmp) as delivery:
+        world = World(clusters={"a": (9,)})
+        await delivery.deliver(both(world, "r1"))
+        delivery._acknowledged["gateway"] = 1
+        await delivery.deliver(world.target("r2"))
+
+        await delivery.deliver(both(world, "r3"))
+
+        assert {state.proxy: state.generation for state in delivery.states()} == {"gateway": None, "sidecar": None}
 
 
 @on_a_loop

@@ -16,6 +16,7 @@ import pytest
 from meshd.deliver.preflight import Judge, Preflight
 from meshd.deliver.push import Patience
 from meshd.deliver.target import Delivered, Refused
+from meshd.envoy.resource import SECRET
 from meshd.names import ListenerName, RevisionId, RouteTableName, SecretName
 from meshd.plan import (
     WATCHED_SECRETS,
@@ -259,6 +260,32 @@ async def test_nothing_waits_for_a_secret_that_envoy_has(envoy_binary: Path, sho
             async with asyncio.timeout(8):
                 assert isinstance(await delivery.deliver(world.target(f"r{number}")), Delivered)
             await eventually(is_on(delivery, number))
+
+
+@on_a_loop
+async def test_of_secrets_that_came_and_went_nothing_is_left(envoy_binary: Path, short_tmp: Path) -> None:
+    pair = made(short_tmp / "web", "shop")
+    async with a_backend("v1") as v1, a_delivery(short_tmp) as delivery, an_envoy(envoy_binary, short_tmp) as envoy:
+        before = World(clusters={"v1": (v1,)})
+        await delivery.deliver(before.target("r0"))
+        await eventually(is_on(delivery, 1))
+        for number in range(20):
+            name = SecretName(f"credential:{number}")
+            taker = a_cluster(name, tls=UpstreamTls(sni="", validation=ROOT, certificate=name))
+            world = World(
+                clusters={"v1": (v1,), name: (v1,)},
+                changed={name: taker},
+                secrets=(replace(shown(pair), name=name), believed(pair.chain)),
+            )
+            assert isinstance(await delivery.deliver(world.target(f"with-{number}")), Delivered)
+            assert isinstance(await delivery.deliver(before.target(f"without-{number}")), Delivered)
+
+        session = delivery._servers["sidecar"].last
+        assert session is not None
+        await eventually(lambda: not session._subscriptions[SECRET].names)
+        assert not session._subscriptions[SECRET].known
+        assert not session.pending
+        assert watches(envoy.pid) == 0
 
 
 @on_a_loop

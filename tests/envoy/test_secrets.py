@@ -213,5 +213,26 @@ def test_no_bootstrap_without_xds_asks_for_secrets(
     assert whole.count(certificates.certificate.encode()) >= 5
 
 
+@pytest.mark.envoy
+def test_who_takes_secrets_is_tried_without_their_files(certificates: Certificates, judge: Judge):
+    """Whether they come by SDS, or stand inside because they are too many to be watched: here none of them is there."""
+    gone = Certificates(certificate="/nowhere/tls.crt", key="/nowhere/tls.key")
+    rendered = many(gone, WATCHED_SECRETS + 2)
+    root = SecretName("z:root")
+    chain = TcpChain(
+        destinations=(to("c000"),),
+        stat_prefix="tcp",
+        tls=DownstreamTls(certificates=(SecretName("default"),), validation=root, requires_client_certificate=True),
+    )
+    (listener,) = render(a_plan(listeners=(a_listener("asks", chain),)), Memo()).listeners
+    believed = ValidationSecret(name=root, ca_certificates=("/nowhere/ca.crt",), crl="/nowhere/ca.crl")
+    taken = replace(rendered, listeners=(listener,), secrets=(*rendered.secrets, *secrets((believed,), (), Memo())))
+
+    for each in (taken, watchable(taken, Memo())):
+        tried = trial((*each.clusters, *each.listeners))
+        assert b"/nowhere" not in tried
+        assert judge(tried) == ""
+
+
 def resources_of(rendered: Rendered) -> tuple[EnvoyResource, ...]:
     return (*rendered.secrets, *rendered.clusters, *rendered.listeners)
