@@ -69,7 +69,8 @@ def command(
 ) -> None:
     """What a host's proxies would run, as Envoy resources, as meshd's plan, or as the fallback bootstrap (binary).
 
-    DNS names are not looked up, so the output is the same on every machine. Exits 1 when the revision has errors.
+    DNS names are not looked up, so the output is the same on every machine. Exits 1 when the revision has errors, or
+    the host does not run such a proxy.
     """
     try:
         files = files_of(repo, rev, below)
@@ -81,9 +82,18 @@ def command(
         click.echo(str(problem), err=True)
     if compiled is None:
         context.exit(NO)
-    for plan in compiled.plans:
-        if proxy in {None, plan.proxy}:
-            click.echo(shown(plan, output), nl=False)
+    wanted = [plan for plan in compiled.plans if proxy in {None, plan.proxy}]
+    for plan in wanted:
+        click.echo(shown(plan, output), nl=False)
+    if not wanted:
+        click.echo(f"host {host!r} has no {proxy}: {_says_which(compiled)}", err=True)
+        context.exit(NO)
+
+
+def _says_which(compiled: Compiled) -> str:
+    """Labels decide: whom a Gateway selects is one, and has a sidecar only if it has other workloads too."""
+    runs = " and ".join(plan.proxy for plan in compiled.plans)
+    return f"it runs a {runs}, for that is what the labels of its WorkloadEntries say"
 
 
 def compiled_for(files: Files, host: HostName, reach: Reach) -> tuple[Compiled | None, Problems]:

@@ -69,6 +69,8 @@ def say_text(report: Report) -> None:
     counts = f"{_count(report.resources, 'resource')}, {_count(errors, 'error')}, {_count(others, 'warning')}"
     skipped = f", {_count(report.skipped, 'document')} of other API groups skipped" if report.skipped else ""
     click.echo(f"{'valid' if report.valid else 'not valid'}: {counts}{skipped}", err=True)
+    if not (report.resources or report.problems):
+        click.echo("nothing of a mesh is here: give the directory of its files (.yaml, .yml, .json)", err=True)
 
 
 def _count(number: int, noun: str) -> str:

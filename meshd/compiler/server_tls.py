@@ -41,7 +41,12 @@ class Termination:
 
 
 def server_tls(asked: ServerTLSSettings, settings: MeshSettings, speaks: str) -> Termination:
-    """`asked` terminates. `speaks` `http`: requests are inside; else `tcp`: any bytes."""
+    """`asked` terminates. `speaks` `http`: requests are inside; else `tcp`: any bytes.
+
+    At a gateway ISTIO_MUTUAL takes everybody for whom the mesh's root vouches, of whatever trust domain, as Istio does:
+    gateways are how meshes of one root call each other. The inbound side of a host knows its own domain only; here
+    it is `subjectAltNames` that says who may come. Beside them, a domain would let in all its other members.
+    """
     certificates = tuple(_certificates(asked, settings))
     root = _root(asked, settings) if asked.mode in _ASKS_FOR_CERTIFICATE else None
     tls = DownstreamTls(

@@ -56,6 +56,19 @@ def test_the_forms_are_what_they_say():
     assert as_json["clusters"]
 
 
+EDGE = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: edge-1}
+spec: {address: 10.0.0.9, labels: {istio: ingressgateway}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example]}]
+"""
 SECURED = """
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
@@ -106,6 +119,17 @@ def test_a_host_that_nobody_names_is_told_with_what_is_near():
     assert done.returncode == 1
     assert b"E-HOST-UNKNOWN" in done.stderr
     assert b"did you mean 'web-" in done.stderr
+
+
+def test_only_the_proxy_asked_for_is_shown_and_one_that_the_host_does_not_run_is_told(tmp_path):
+    (tmp_path / "mesh.yaml").write_text(EDGE)
+
+    gateway = render("--repo", str(tmp_path), "--host", "edge-1", "--proxy", "gateway", "-o", "plan")
+    sidecar = render("--repo", str(tmp_path), "--host", "edge-1", "--proxy", "sidecar", "-o", "plan")
+
+    assert (gateway.returncode, gateway.stdout.splitlines()[0]) == (0, b"proxy: gateway")
+    assert (sidecar.returncode, sidecar.stdout) == (1, b"")
+    assert b"host 'edge-1' has no sidecar: it runs a gateway" in sidecar.stderr
 
 
 def test_a_revision_that_is_not_there_is_told(elsewhere):

@@ -80,4 +80,7 @@ def test_isolated_skips_what_needs_other_resources(tmp_path):
 
 
 def test_an_empty_directory_is_valid_and_says_that_nothing_was_there(tmp_path):
-    assert "0 resources" in validate(tmp_path).stderr
+    said = validate(tmp_path).stderr
+
+    assert "0 resources" in said
+    assert "nothing of a mesh is here" in said

@@ -157,6 +157,7 @@ def test_between_members_of_the_mesh_the_identity_of_the_host_counts():
     assert (root(found).ca_certificates, root(found).crl) == ((SETTINGS.identity.root_cert,), "/ca.crl")
     assert (found.tls.requires_client_certificate, found.tls.subject_alt_names) == (True, ("spiffe://a",))
     assert found.tls.min_version == "TLSv1_2"
+    assert found.tls.trust_domain == ""  # as in Istio: meshes of one root call each other by their gateways
 
 
 @pytest.mark.spec("G-4.2", "D-74")
