@@ -17,35 +17,37 @@ endif
 
 # Two `make`s at once in one checkout wait for each other while they set up.
 LOCKED  := flock Makefile
-PYTEST  := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+PYTEST  := $(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest --numprocesses=auto --dist=loadfile
 
 CORE := meshd/names.py meshd/problems.py meshd/memo.py meshd/documents* meshd/fields.py meshd/decode* \
-        meshd/resources/* meshd/registry/* meshd/convert/* meshd/plan/* meshd/mesh/* meshd/compiler/* \
-        meshd/envoy/* meshd/explain/*
+        meshd/resources/** meshd/registry/** meshd/convert/** meshd/plan/** meshd/mesh/** meshd/compiler/** \
+        meshd/envoy/** meshd/explain/**
 empty :=
 comma := ,
 CORE_LIST := $(subst $(empty) $(empty),$(comma),$(strip $(CORE)))
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-all coverage lint format schema bench clean help
+.PHONY: setup demo test test-slow test-all coverage lint format schema bench clean help
 
 setup: $(READY) $(ENVOY)  ## set up: .venv, all dependencies, the embedded Envoy
 
 demo: setup  ## the whole thing at work, in half a minute; KEEP=1 leaves it running
 	@$(BIN)/meshd demo --envoy $(abspath $(ENVOY)) $(if $(KEEP),--keep)
 
-test: setup  ## the tests, but for the slow ones
+test: setup  ## the tests, but for the slow ones; COVERAGE=1 measures them
 	@packaging/debian-packages $(TEST_COMMANDS)
+	$(if $(COVERAGE),$(BIN)/coverage erase)
 	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: setup  ## the slow tests
+	@packaging/debian-packages $(TEST_COMMANDS)
+	$(PYTEST) -m slow $(ARGS)
 
 test-all: setup  ## every test
 	@packaging/debian-packages $(TEST_COMMANDS)
 	$(PYTEST) $(ARGS)
 
-coverage: setup  ## every test, measured; fails below the floors of pyproject.toml and 90 % of the core
-	@packaging/debian-packages $(TEST_COMMANDS)
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
+coverage: setup  ## what `make test COVERAGE=1` measured; fails below the floors of pyproject.toml and 90 % of the core
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage report --format=total --fail-under=90 --include='$(CORE_LIST)' >/dev/null \
