@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from meshd.compiler.gateway import gateway_plan
+from meshd.compiler.gateway.gateway import gateway_plan
 from meshd.compiler.host import Host, host_of, standing_for, unknown
 from meshd.compiler.part import Planned
 from meshd.compiler.probes import probing
 from meshd.compiler.reach import Reach
 from meshd.compiler.sidecar import sidecar_plan
-from meshd.compiler.zone_peers import with_zone_peers
+from meshd.compiler.upstream.zone_peers import with_zone_peers
 from meshd.memo import Memo
 from meshd.mesh.gateways import workload_of
 from meshd.mesh.mesh import Mesh

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from meshd.compiler.load_balancers import discovery
-from meshd.compiler.policy import Policy
-from meshd.compiler.upstream import Upstream
+from meshd.compiler.upstream.load_balancers import discovery
+from meshd.compiler.upstream.policy import Policy
+from meshd.compiler.upstream.upstream import Upstream
 from meshd.mesh.named import named_by
 from meshd.names import ClusterName, Namespace, ServiceHost, SubsetName, cluster_name
 from meshd.plan import OriginalDestination

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from meshd.compiler.host import Host
-from meshd.compiler.secrets import unwatched
+from meshd.compiler.upstream.secrets import unwatched
 from meshd.names import DnsName, ProxyName
 from meshd.plan import Cluster, ClusterEndpoints, DnsAddress, Listener, ProxyPlan, RouteTable, Secret
 from meshd.problems import Problems

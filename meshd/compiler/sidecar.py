@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from meshd.compiler.captured import virtual_outbound
 from meshd.compiler.host import Host
-from meshd.compiler.inbound import inbound
-from meshd.compiler.listeners import Outbound
+from meshd.compiler.inbound.inbound import inbound
+from meshd.compiler.outbound.captured import virtual_outbound
+from meshd.compiler.outbound.listeners import Outbound
+from meshd.compiler.outbound.port_listeners import Bound
+from meshd.compiler.outbound.unknown_traffic import clusters_in_use, nobody, unknown_traffic
 from meshd.compiler.part import Part, Planned, planned
-from meshd.compiler.port_listeners import Bound
 from meshd.compiler.reach import Reach
-from meshd.compiler.unknown_traffic import clusters_in_use, nobody, unknown_traffic
-from meshd.compiler.upstream import Upstream
+from meshd.compiler.upstream.upstream import Upstream
 from meshd.compiler.view import View
 from meshd.memo import Memo
 from meshd.mesh.mesh import Mesh

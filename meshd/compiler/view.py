@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from meshd.compiler.destinations import destination_hosts
 from meshd.compiler.host import Host
-from meshd.compiler.matches import Entrance
-from meshd.compiler.routes import Routes, routes
-from meshd.compiler.upstream import Upstream, upstream
+from meshd.compiler.http.matches import Entrance
+from meshd.compiler.http.routes import Routes, routes
+from meshd.compiler.upstream.upstream import Upstream, upstream
 from meshd.memo import Memo
 from meshd.mesh.client import Client
 from meshd.mesh.gateways import MESH

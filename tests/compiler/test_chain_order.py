@@ -10,7 +10,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshd.compiler.chain_order import arrange
+from meshd.compiler.connections.chain_order import arrange
 from meshd.plan import ChainMatch, TcpChain
 from meshd.resources.host_name import subset_of
 

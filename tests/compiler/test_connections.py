@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from meshd.compiler.connections import connection_chain
+from meshd.compiler.connections.connections import connection_chain
 from meshd.compiler.destinations import Destinations, destination_hosts
 from meshd.compiler.host import host_of
 from meshd.compiler.view import View

@@ -8,8 +8,8 @@ import pytest
 
 from meshd import plan
 from meshd.compiler.host import host_of
-from meshd.compiler.policy import effective_policy
-from meshd.compiler.upstream import Upstream, upstream
+from meshd.compiler.upstream.policy import effective_policy
+from meshd.compiler.upstream.upstream import Upstream, upstream
 from meshd.memo import Memo
 from meshd.names import ProxyName
 from meshd.plan import (

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from meshd.compiler.matches import text_match
+from meshd.compiler.http.matches import text_match
 from meshd.plan import (
     Abort,
     Delay,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meshd.compiler.server_tls import Termination, server_tls
+from meshd.compiler.gateway.server_tls import Termination, server_tls
 from meshd.plan import CertificateSecret, ValidationSecret
 from meshd.registry.settings import MeshSettings
 from meshd.resources.server_tls import ServerTLSSettings, TLSCertificate

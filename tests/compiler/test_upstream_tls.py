@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshd.compiler.host import host_of
-from meshd.compiler.upstream import Upstream, upstream
+from meshd.compiler.upstream.upstream import Upstream, upstream
 from meshd.memo import Memo
 from meshd.names import ProxyName
 from meshd.plan import ByEds, CertificateSecret, OriginalDestination, UpstreamTls, ValidationSecret

@@ -1,0 +1,109 @@
+"""The `tls` and `tcp` rules of a VirtualService, on this host and port -> chains in the order of the rules (5.10 f.).
+
+Whose connections the rules are about, and so which part of a listener they share out, is the caller's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from meshd.compiler.connections.connections import connection_chain
+from meshd.compiler.destinations import Destinations
+from meshd.compiler.host import Host
+from meshd.compiler.http.matches import Conditions, Entrance
+from meshd.compiler.upstream.upstream import Upstream
+from meshd.plan import ChainMatch, TcpChain
+from meshd.problems import Origin, Problem, Problems
+from meshd.registry.hosts import canonical
+from meshd.resources.l4_routes import L4MatchAttributes, RouteDestination, TCPRoute
+from meshd.resources.virtual_service import VirtualService
+
+_ANY_NAME = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruled:
+    """`complete`: the rules take all there is, so that nothing is left for the service's own chain."""
+
+    chains: tuple[TcpChain, ...] = ()
+    complete: bool = False
+    problems: Problems = ()
+
+
+def tls_rules(
+    virtual_service: VirtualService, host: Host, entrance: Entrance, prefixes: tuple[str, ...], *upstreams: Upstream
+) -> Ruled:
+    """`prefixes`: the addresses that are meant where a rule names none. One rule that applies is enough: then what
+    none of them takes is not the service's (5.11)."""
+    place = _Place(virtual_service, host, entrance, upstreams)
+    for rule in virtual_service.tls:
+        for match in rule.match:
+            if place.conditions.admit_connection(match):
+                names = () if _ANY_NAME in match.sni_hosts else tuple(dict.fromkeys(map(canonical, match.sni_hosts)))
+                wanted = ChainMatch(
+                    prefix_ranges=networks(match.destination_subnets) or prefixes,
+                    server_names=names,
+                    transport=None if names else "tls",
+                )
+                place.chain(rule.route, wanted, match.origin)
+    return place.ruled(complete=bool(place.chains))
+
+
+def tcp_rules(
+    virtual_service: VirtualService, host: Host, entrance: Entrance, prefixes: tuple[str, ...], *upstreams: Upstream
+) -> Ruled:
+    """The last rule looked at is one that takes every connection to these addresses."""
+    place = _Place(virtual_service, host, entrance, upstreams)
+    for rule in virtual_service.tcp:
+        for match, at in _matches(rule, place.conditions):
+            subnets = networks(match.destination_subnets)
+            sources = networks((match.source_subnet,) if match.source_subnet else ())
+            place.chain(rule.route, ChainMatch(prefix_ranges=subnets or prefixes, source_prefix_ranges=sources), at)
+            if not sources and (not subnets or set(subnets) == set(prefixes)):
+                return place.ruled(complete=True)
+    return place.ruled(complete=False)
+
+
+def _matches(rule: TCPRoute, conditions: Conditions) -> Iterable[tuple[L4MatchAttributes, Origin]]:
+    """Those that apply; a rule without any is one that takes everything."""
+    if not rule.match:
+        return [(L4MatchAttributes(), rule.origin)] if conditions.admit_everything() else []
+    return [(match, match.origin) for match in rule.match if conditions.admit_connection(match)]
+
+
+class _Place:
+    """Where the rules of a VirtualService are read: on this host, for connections that come in at this entrance."""
+
+    __slots__ = ("_destinations", "_virtual_service", "chains", "conditions", "problems")
+
+    def __init__(
+        self, virtual_service: VirtualService, host: Host, entrance: Entrance, upstreams: tuple[Upstream, ...]
+    ) -> None:
+        self._virtual_service = virtual_service
+        self._destinations = Destinations(
+            virtual_service, host.settings.domain_suffix, entrance.port, upstreams, captured=entrance.captured
+        )
+        self.conditions = Conditions(virtual_service, entrance)
+        self.chains: list[TcpChain] = []
+        self.problems: list[Problem] = []
+
+    def chain(self, route: Sequence[RouteDestination], match: ChainMatch, origin: Origin) -> None:
+        found, problems = connection_chain(
+            route, self._destinations, match=match, stat_prefix=self._stat_prefix(), origin=origin
+        )
+        self.chains.append(found)
+        self.problems.extend(problem for problem in problems if problem not in self.problems)
+
+    def ruled(self, *, complete: bool) -> Ruled:
+        return Ruled(chains=tuple(self.chains), complete=complete, problems=tuple(self.problems))
+
+    def _stat_prefix(self) -> str:
+        metadata = self._virtual_service.metadata
+        return f"{metadata.name}.{metadata.namespace}"
+
+
+def networks(addresses: Iterable[str]) -> tuple[str, ...]:
+    """As CIDRs, each once."""
+    return tuple(dict.fromkeys(str(ip_network(address, strict=False)) for address in addresses))

@@ -1,0 +1,1 @@
+"""What a gateway opens to the world (spec section 4)."""

@@ -1,0 +1,1 @@
+"""`http` rules -> routes, and the virtual hosts that hold them; the same for sidecars and gateways."""
