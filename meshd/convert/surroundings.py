@@ -41,6 +41,7 @@ def surroundings(  # noqa: PLR0917  (a recalled function has no keywords)
     destination_rules: tuple[DestinationRule, ...],
     gateways: tuple[Gateway, ...],
     workloads: tuple[WorkloadEntry, ...],
+    is_whole: bool,  # noqa: FBT001
 ) -> Surroundings:
     """To be recalled: the very same object while its parts are."""
     return Surroundings(
@@ -51,4 +52,5 @@ def surroundings(  # noqa: PLR0917  (a recalled function has no keywords)
         destination_rules=destination_rules,
         gateways=gateways,
         workloads=workloads,
+        is_whole=is_whole,
     )

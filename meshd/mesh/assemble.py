@@ -51,10 +51,8 @@ def assemble(resources: Iterable[Resource], memo: Memo) -> Assembled:
     settings = memo.recall(settle, next(iter(kinds.all(MeshConfig)), None))
     groups = memo.recall(_groups, kinds.all(WorkloadGroup))
     joined = memo.recall(registered, kinds.all(WorkloadEntry), groups, memo)
-    older = kinds.older()
-    converted = memo.recall(convert, older, _stage(kinds, settings, joined, memo), memo) if older else Converted()
-    if older:
-        kinds = _Kinds((*kinds.today(), *converted.resources), memo)
+    converted = _converted(kinds, settings, joined, memo)
+    kinds = kinds.with_converted(converted.resources)
     built = memo.recall(registry, kinds.all(ServiceEntry), joined.workloads, memo)
     routed = memo.recall(delegated, kinds.all(VirtualService), settings.domain_suffix, memo)
     mesh = Mesh(
@@ -71,7 +69,24 @@ def assemble(resources: Iterable[Resource], memo: Memo) -> Assembled:
     return Assembled(mesh=mesh, converted=converted, problems=problems)
 
 
-def _stage(kinds: _Kinds, settings: MeshSettings, joined: Registered, memo: Memo) -> Surroundings:
+def older_kinds(resources: Iterable[Resource], memo: Memo, *, is_whole: bool) -> Converted:
+    """What the older kinds among them come to; `is_whole`: what is not among them is not there."""
+    kinds = _Kinds(resources, memo)
+    settings = settle(next(iter(kinds.all(MeshConfig)), None))
+    joined = registered(kinds.all(WorkloadEntry), _groups(kinds.all(WorkloadGroup)), memo)
+    return _converted(kinds, settings, joined, memo, is_whole=is_whole)
+
+
+def _converted(
+    kinds: _Kinds, settings: MeshSettings, joined: Registered, memo: Memo, *, is_whole: bool = True
+) -> Converted:
+    older = kinds.older()
+    if not older:
+        return Converted()
+    return memo.recall(convert, older, _stage(kinds, settings, joined, memo, is_whole=is_whole), memo)
+
+
+def _stage(kinds: _Kinds, settings: MeshSettings, joined: Registered, memo: Memo, *, is_whole: bool) -> Surroundings:
     built = memo.recall(registry, kinds.all(ServiceEntry), joined.workloads, memo)
     return memo.recall(
         surroundings,
@@ -82,6 +97,7 @@ def _stage(kinds: _Kinds, settings: MeshSettings, joined: Registered, memo: Memo
         kinds.all(DestinationRule),
         kinds.all(Gateway),
         joined.workloads,
+        is_whole,
     )
 
 
@@ -96,7 +112,10 @@ class _Kinds:
         for resource in resources:
             self._by_kind.setdefault(type(resource), []).append(resource)
 
-    def today(self) -> Iterator[Resource]:
+    def with_converted(self, converted: tuple[Resource, ...]) -> _Kinds:
+        return _Kinds((*self._today(), *converted), self._memo) if converted else self
+
+    def _today(self) -> Iterator[Resource]:
         for kind, found in self._by_kind.items():
             if not issubclass(kind, LegacyResource):
                 yield from found

@@ -10,7 +10,7 @@ from typing import Final
 from meshd.decode import DecodedFile, Kinds, decode_file
 from meshd.documents import Limits, TooLargeError, too_large
 from meshd.memo import Memo
-from meshd.mesh.assemble import assemble
+from meshd.mesh.assemble import assemble, older_kinds
 from meshd.mesh.checks import CHECKS
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.survey import survey
@@ -19,6 +19,7 @@ from meshd.mesh.unread import Unread, in_the_light_of
 from meshd.names import BlobId
 from meshd.problems import Origin, Problem, Problems, errors, in_order
 from meshd.resources import KINDS, NOT_YET
+from meshd.resources.legacy import LegacyResource
 from meshd.resources.mesh_config import MeshConfig
 from meshd.resources.resource import Resource
 
@@ -73,6 +74,28 @@ def load(files: Mapping[str, BlobId], read: Read, memo: Memo, *, isolated: bool 
         resources=len(resources),
         skipped=sum(file.skipped for file in decoded),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Older:
+    """What the older kinds of some files come to: all but those with an error; `given` counts them."""
+
+    resources: tuple[Resource, ...]
+    problems: Problems
+    given: int
+
+
+def load_older(files: Mapping[str, BlobId], read: Read, memo: Memo) -> Older:
+    """Rules may come alone; where objects of today come with them, those are all that there is."""
+    limits: list[Problem] = []
+    read_files = list(_files(files, read, memo, limits))
+    resources = [resource for file in read_files for resource in file.decoded.resources]
+    older = [resource for resource in resources if isinstance(resource, LegacyResource)]
+    is_whole = any(not isinstance(resource, LegacyResource | MeshConfig) for resource in resources)
+    converted = older_kinds(resources, memo, is_whole=is_whole)
+    problems_of_files = (problem for file in read_files for problem in file.decoded.problems)
+    found = [*limits, *problems_of_files, *_given_twice(read_files, resources), *converted.problems]
+    return Older(resources=(*converted.resources, *converted.dormant), problems=in_order(found), given=len(older))
 
 
 def _checked(mesh: Mesh, memo: Memo) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from meshd.resources.destination_rule import DestinationRule
 from meshd.resources.gateway import Gateway
+from meshd.resources.legacy import LEGACY_KINDS
 from meshd.resources.mesh_config import MeshConfig
 from meshd.resources.resource import Resource
 from meshd.resources.service_entry import ServiceEntry
@@ -23,9 +24,8 @@ KINDS: Final[tuple[type[Resource], ...]] = (
     VirtualService,
     WorkloadEntry,
     WorkloadGroup,
+    *LEGACY_KINDS,
 )
 
-NOT_YET: Final[dict[str, tuple[str, ...]]] = {
-    "config.istio.io": ("RouteRule", "DestinationPolicy", "EgressRule", "IngressRule"),
-}
+NOT_YET: Final[dict[str, tuple[str, ...]]] = {}
 """Kinds of the mission's API that this version does not act on: `E-UNSUPPORTED`, never skipped."""

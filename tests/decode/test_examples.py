@@ -15,14 +15,13 @@ from meshd.cli.validate import validated
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
-LEGACY = ["E-UNSUPPORTED kind"]
-"""The kinds of v1alpha1 are not acted on until they are converted (issue 5), and never skipped."""
-
 ALONE: dict[str, list[list[str]]] = {
-    **{f"EX-003-{number:02}": [LEGACY] for number in range(1, 19)},
+    **{f"EX-003-{number:02}": [[]] for number in range(1, 19)},
+    "EX-003-03": [["W-CORS-ORIGIN-SCHEME spec.corsPolicy.allowOrigin[0]"]],
+    "EX-003-16": [["W-RR-NO-ROUTE spec"]],
     "EX-000-01": [[]],
     "EX-000-02": [[]],
-    "EX-000-03": [LEGACY, LEGACY],
+    "EX-000-03": [[], []],
     "EX-000-04": [[]],
     "EX-000-05": [[]],
     "EX-000-06": [[]],
@@ -36,13 +35,13 @@ ALONE: dict[str, list[list[str]]] = {
     "EX-X-02": [[]],
     "EX-X-03": [[], [], []],
     "EX-X-04": [[]],
-    "EX-X-05": [LEGACY, [], [], [], []],
+    "EX-X-05": [[], [], [], [], []],
     "EX-X-06": [[], []],
     "EX-X-07": [[], [], []],
-    "EX-X-08": [LEGACY, [], []],
+    "EX-X-08": [[], [], []],
     "EX-X-09": [[], []],
     "EX-X-10": [[]],
-    "EX-X-11": [LEGACY],
+    "EX-X-11": [["W-THR-SHARED spec.l4Fault.throttle"]],
     "EX-X-12": [[], [], [], [], [], []],
     # The page wants the error. The warning is due to S-5: it would take the port 5432 for itself, too.
     "EX-X-13": [["E-SE-TCP-MULTIHOST spec.ports[0]", "W-VALUE spec.ports[0]"]],
@@ -137,7 +136,7 @@ UNDEFINED = "E-VS-SUBSET-UNDEFINED spec.http"
                      id="EX-000-02 needs reviews, and EX-000-01 a gateway host"),
         pytest.param([*of("EX-000-01", "EX-000-02"), *BOOKINFO, a_workload("edge-1", "app: edge")],
                      ["W-VALUE spec.selector"], id="an ordinary workload is no gateway"),
-        pytest.param([*of("EX-000-02"), *BOOKINFO], ["E-VALUE spec.gateways[0]"],
+        pytest.param([*of("EX-000-02"), *BOOKINFO], ["E-VS-GATEWAY-UNKNOWN spec.gateways[0]"],
                      id="EX-000-02 needs its Gateway (13.1)"),
         pytest.param([*of("EX-000-04"), *BOOKINFO],
                      [f"{UNDEFINED}[0].route[0].destination.subset", f"{UNDEFINED}[1].route[0].destination.subset"],

@@ -1,0 +1,58 @@
+"""Extras that nothing acts on yet: an object that means more than would be done is refused, never served in part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from meshd.decode.writing import written
+from meshd.fields import Message
+from meshd.mesh.rules import MergedRule
+from meshd.mesh.survey import Survey
+from meshd.names import ServiceHost
+from meshd.problems import Origin, Problem, Problems
+from meshd.resources.destination_rule import DestinationRule
+from meshd.resources.extras import EXTRAS, extras_place
+from meshd.resources.gateway import Gateway
+from meshd.resources.virtual_service import VirtualService
+
+_HARMLESS: Final = frozenset({"websocketUpgrade"})
+"""Of a route. Every route lets WebSockets through, as `L-WS-OPEN` tells."""
+
+_Holder = VirtualService | DestinationRule | Gateway
+
+
+def unsupported_extras(survey: Survey) -> Iterator[Problem]:
+    mesh, memo = survey.mesh, survey.memo
+    yield from memo.recall(_of_all, survey.virtual_services)
+    yield from memo.recall(_of_all, mesh.gateways)
+    yield from memo.recall(_of_rules, mesh.destination_rules)
+
+
+def _of_rules(by_host: Mapping[ServiceHost, tuple[MergedRule, ...]]) -> Problems:
+    return _of_all(rule for merged in by_host.values() for each in merged for rule in each.rules)
+
+
+def _of_all(holders: Iterable[_Holder]) -> Problems:
+    return tuple(problem for each in holders if EXTRAS in each.metadata.annotations for problem in _unsupported(each))
+
+
+def _unsupported(holder: _Holder) -> Iterator[Problem]:
+    for name in sorted(_names(holder.extras)):
+        message = f"{name}: this version of meshd reads it, but does not act on it yet"
+        yield Problem(code="E-UNSUPPORTED", at=_place(holder), message=message, hint="remove it")
+
+
+def _place(holder: _Holder) -> Origin:
+    """The annotation; or the older object, from which a conversion made one that has it."""
+    resource = holder.origin.resource
+    return extras_place(holder.metadata) if resource and resource.kind == holder.KIND else holder.origin
+
+
+def _names(extras: Message) -> set[str]:
+    """What of it asks to be acted on."""
+    found = written(extras)
+    if not {"http", "tls", "tcp"} & found.keys():
+        return set(found)
+    routes = (route for part in found.values() if isinstance(part, dict) for route in part.values())
+    return {name for route in routes if isinstance(route, dict) for name in route} - _HARMLESS
