@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NewType
 
@@ -87,11 +88,17 @@ def _by_place(workloads: Mapping[HostName, tuple[WorkloadEntry, ...]]) -> dict[P
 
 def _place(entry: WorkloadEntry) -> Place | None:
     """Address and network; None for an address that says nothing of the machine: a socket, a name, a loopback."""
-    address = entry.workload.address
+    machine = _machine(entry.workload.address)
+    return (machine, entry.workload.network or "") if machine else None
+
+
+@lru_cache(maxsize=65_536)
+def _machine(address: str) -> str:
+    """Kept, since all addresses of the mesh are asked for whenever one of them changes."""
     if not is_ip(address):
-        return None
+        return ""
     ip = ip_address(address)
-    return None if ip.is_loopback or ip.is_unspecified else (str(ip), entry.workload.network or "")
+    return "" if ip.is_loopback or ip.is_unspecified else str(ip)
 
 
 def is_gateway(mesh: Mesh, entry: WorkloadEntry) -> bool:
