@@ -147,8 +147,12 @@ def _named(host: ServiceHost, wanted: Mapping[Labels, list[tuple[Origin, LegacyR
 
 
 def _report_thresholds(legacy: tuple[LegacyResource, ...], report: Report) -> None:
-    callers = [each for each in legacy if not isinstance(each, IngressRule)]
+    callers = [each for each in legacy if not (isinstance(each, IngressRule) or _has_breaker(each))]
     if callers:
         message = "without a circuit breaker calls are unlimited; in v1alpha1 they were limited by Envoy's own numbers"
         hint = "for 1024 connections, pending and other requests, and 3 retries: circuitBreaker: {simpleCb: {}}"
         report.once("N-THRESHOLDS", callers[0].origin, message, hint)
+
+
+def _has_breaker(each: LegacyResource) -> bool:
+    return isinstance(each, DestinationPolicy) and each.circuit_breaker is not None

@@ -71,7 +71,7 @@ def _gateway(server: _Server, edges: tuple[Edge, ...], name: str, namespace: str
                 port=GatewayPort(
                     number=port, name=f"{protocol.lower()}-{label}", protocol=_spoken(protocol, edges), origin=origin
                 ),
-                hosts=tuple(sorted({edge.host for edge in edges})),
+                hosts=_hosts(edges),
                 tls=ServerTLSSettings(mode="SIMPLE", credential_name=secret, origin=origin) if secret else None,
                 origin=origin,
             ),
@@ -79,6 +79,12 @@ def _gateway(server: _Server, edges: tuple[Edge, ...], name: str, namespace: str
         origin=origin,
     )
     return Draft(resource=resource, sources=sources)
+
+
+def _hosts(edges: tuple[Edge, ...]) -> tuple[str, ...]:
+    """`*` stands alone: beside it, rules for every host would be added to those of each host that is named."""
+    hosts = {edge.host for edge in edges}
+    return (EVERY_HOST,) if EVERY_HOST in hosts else tuple(sorted(hosts))
 
 
 def _spoken(protocol: str, edges: tuple[Edge, ...]) -> str:
@@ -106,10 +112,21 @@ def _virtual_service(  # noqa: PLR0917
         namespace=namespace,
         hosts=(host,),
         gateways=tuple(dict.fromkeys(names[server] for server in sorted({edge.server for edge in edges}))),
-        http=tuple(_distinct(entry for entries in composed for entry in entries)),
+        http=tuple(_distinct(_reached(entry for entries in composed for entry in entries))),
         tcp=tuple(_l4_entry(edge) for edge in edges if edge.is_tcp),
         sources=tuple(sources.values()),
     )
+
+
+def _reached(entries: Iterator[HTTPEntry]) -> Iterator[HTTPEntry]:
+    """What comes after a route that takes every request of a port is not reached at that port."""
+    taken: set[int] = set()
+    for entry in entries:
+        (match,) = entry.route.match
+        if match.port not in taken:
+            yield entry
+        if replace(match, port=0).takes_everything and not entry.extras.also:
+            taken.add(match.port)
 
 
 def _distinct(entries: Iterator[HTTPEntry]) -> Iterator[HTTPEntry]:
