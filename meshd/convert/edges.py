@@ -14,7 +14,6 @@ from meshd.registry.service import Port
 from meshd.resources.gateway import server_host
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.legacy.ingress_rule import IngressRule
-from meshd.resources.legacy.match import MatchCondition
 
 EVERY_HOST: Final = "*"
 
@@ -52,10 +51,7 @@ def _resolved(rule: IngressRule, scene: Scene) -> Iterator[Edge]:
     if port is None:
         return
     host, match = _host(rule)
-    asks = rule.match is not None and rule.match.asks_requests
-    if port.family != "http" and asks:
-        message = f"this rule asks of requests, and port {port.number} of {destination} speaks {port.protocol}"
-        scene.report.add("W-IN-PROTOCOL", rule.origin.at("match"), message, "remove the match")
+    if not (_fits(rule, port, destination, scene) and _is_for_everybody(rule, scene)):
         return
     asked = replace(match, port=rule.port)
     yield Edge(rule=rule, host=host, destination=destination, port=port, match=asked)
@@ -94,16 +90,34 @@ def _presumed(number: int, rule: IngressRule) -> Port:
 
 def _host(rule: IngressRule) -> tuple[str, HTTPMatchRequest]:
     """C-IN-02: an exact authority is the host; any other stays a condition."""
-    match = http_match(_without_source(rule.match), None) or HTTPMatchRequest(origin=rule.origin)
+    match = http_match(rule.match, None) or HTTPMatchRequest(origin=rule.origin)
     if match.authority is None or match.authority.exact is None:
         return EVERY_HOST, match
     host = match.authority.exact.lower().partition(":")[0]
     return (EVERY_HOST, match) if server_host(host) else (host, replace(match, authority=None))
 
 
-def _without_source(match: MatchCondition | None) -> MatchCondition | None:
-    """Nobody can tell who calls from outside."""
-    return replace(match, source=None) if match else None
+def _fits(rule: IngressRule, port: Port, host: ServiceHost, scene: Scene) -> bool:
+    """C-IN-08: conditions on requests are for ports of HTTP, those on connections alone for all others."""
+    match = rule.match
+    speaks_http = port.family == "http"
+    if match is None or (match.asks_requests if speaks_http else not match.asks_requests):
+        return True
+    if speaks_http and match.tcp is None:
+        return True
+    asked = "connections" if speaks_http else "requests"
+    message = f"this rule is left out: it asks of {asked}, and port {port.number} of {host} speaks {port.protocol}"
+    scene.report.add("W-IN-PROTOCOL", rule.origin.at("match"), message, "remove the match")
+    return False
+
+
+def _is_for_everybody(rule: IngressRule, scene: Scene) -> bool:
+    """Who calls from outside nobody can tell; a rule for one caller must not become one for everybody."""
+    if rule.match is None or rule.match.source is None:
+        return True
+    message = "this rule is left out: a gateway cannot tell which service calls from outside"
+    scene.report.add("W-RR-NEVER", rule.match.source.origin, message, "remove the source")
+    return False
 
 
 def _check_servers(found: Iterable[Edge], scene: Scene) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from meshd.convert.composition import both, corrected
 from meshd.convert.drafts import Draft, gateway_metadata, origin_of
 from meshd.convert.edges import EVERY_HOST, Edge
+from meshd.convert.matches import tcp_matches
 from meshd.convert.names import of_host, provisional
 from meshd.convert.routes import HTTPEntry, L4Entry, Subsets, default_entry, http_entries
 from meshd.convert.rules import Ruled
@@ -189,6 +190,7 @@ def _l4_entry(edge: Edge) -> L4Entry:
     """C-IN-08."""
     at = edge.rule.origin
     to = Destination(host=edge.destination, port=PortSelector(number=edge.port.number, origin=at), origin=at)
-    match = L4MatchAttributes(port=edge.rule.port, origin=at)
-    route = TCPRoute(match=(match,), route=(RouteDestination(destination=to, origin=at),), origin=at)
+    asked = tcp_matches(edge.rule.match, None) if edge.rule.match and edge.rule.match.tcp else ()
+    matches = tuple(replace(match, port=edge.rule.port) for match in asked or (L4MatchAttributes(origin=at),))
+    route = TCPRoute(match=matches, route=(RouteDestination(destination=to, origin=at),), origin=at)
     return L4Entry(route=route, extras=L4RouteExtras())

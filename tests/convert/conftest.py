@@ -103,14 +103,16 @@ def a_service(host: str, *ports: str, namespace: str = "default", labels: str = 
         else "endpoints: [{address: 10.1.0.1, labels: {version: v1}}, {address: 10.1.0.2, labels: {version: v2}}]"
     )
     return (
-        f"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {short}, namespace: {namespace}}}\n"
+        "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+        f"metadata: {{name: {short}, namespace: {namespace}}}\n"
         f"spec: {{hosts: [{host}], location: MESH_INTERNAL, resolution: STATIC, ports: [{listed}], {where}{more}}}\n"
     )
 
 
 def a_workload(name: str, labels: str, address: str = "10.0.0.1", *, namespace: str = "default") -> str:
     return (
-        f"---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {{name: {name}, namespace: {namespace}}}\n"
+        "---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\n"
+        f"metadata: {{name: {name}, namespace: {namespace}}}\n"
         f"spec: {{address: {address}, labels: {{{labels}}}}}\n"
     )
 

@@ -156,7 +156,8 @@ def test_the_verb_prints_the_same_each_time_and_reports(tmp_path: Path):
 def test_an_object_with_an_error_is_left_out_and_the_answer_is_no(tmp_path: Path):
     (tmp_path / "rules.yaml").write_text(
         "kind: RouteRule\nmetadata: {name: bad}\nspec: {destination: {name: a}, route: [{weight: 7}]}\n"
-        "---\nkind: RouteRule\nmetadata: {name: good}\nspec: {destination: {name: b}, route: [{labels: {version: v1}}]}\n"
+        "---\nkind: RouteRule\nmetadata: {name: good}\n"
+        "spec: {destination: {name: b}, route: [{labels: {version: v1}}]}\n"
     )
 
     result = convert(tmp_path, "-o", "json")
