@@ -11,6 +11,7 @@ from meshd.compiler.part import Planned
 from meshd.compiler.probes import probing
 from meshd.compiler.reach import Reach
 from meshd.compiler.sidecar import sidecar_plan
+from meshd.compiler.uncaptured import uncaptured
 from meshd.compiler.upstream.zone_peers import with_zone_peers
 from meshd.memo import Memo
 from meshd.mesh.gateways import workload_of
@@ -54,14 +55,15 @@ def compile_plan(mesh: Mesh, host: HostName, reach: Reach, memo: Memo) -> Compil
 def _sidecar(mesh: Mesh, host: Host, reach: Reach, memo: Memo) -> Iterator[Planned]:
     entry = workload_of(mesh, host.name, "sidecar", memo)
     if entry:
-        yield sidecar_plan(mesh, memo.recall(standing_for, host, entry), reach, memo)
+        seen = mesh if reach.capture == "nftables" else uncaptured(mesh, memo)
+        yield sidecar_plan(seen, memo.recall(standing_for, host, entry), reach, memo)
 
 
 def _gateway(mesh: Mesh, host: Host, memo: Memo) -> Iterator[Planned]:
     entry = workload_of(mesh, host.name, "gateway", memo)
     if entry:
         alone = workload_of(mesh, host.name, "sidecar", memo) is None
-        yield gateway_plan(mesh, memo.recall(standing_for, host, entry), entry, memo, alone=alone)
+        yield gateway_plan(uncaptured(mesh, memo), memo.recall(standing_for, host, entry), entry, memo, alone=alone)
 
 
 def _contested(found: Iterable[Planned]) -> Iterator[Problem]:

@@ -32,6 +32,7 @@ _NO_TIMEOUT = timedelta()
 # Ends a gRPC call when its own `grpc-timeout` is over. Envoy ignores the timeout of a route that has this (measured),
 # so a route with a timeout goes without: there calls end by that timeout, or before it by the client's doing.
 _GRPC_DEADLINE = route.RouteAction.MaxStreamDuration(grpc_timeout_header_max=duration(_NO_TIMEOUT))
+_NO_WEBSOCKETS = route.RouteAction.UpgradeConfig(upgrade_type="websocket", enabled=boolean(False))
 _REDIRECT_CODES = {
     301: route.RedirectAction.MOVED_PERMANENTLY,
     302: route.RedirectAction.FOUND,
@@ -48,6 +49,7 @@ def forward(action: Forward) -> route.RouteAction:
         retry_policy=action.retries and retry_policy(action.retries),
         request_mirror_policies=[_mirror(mirror) for mirror in action.mirrors],
         hash_policy=[_hash_policy(key) for key in action.hash_keys],
+        upgrade_configs=[] if action.websockets else [_NO_WEBSOCKETS],
         **_destinations(action),
         **_path_rewrite(action.path_rewrite),
     )

@@ -124,7 +124,10 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """`timeout` None never ends a request. With one destination its weight has no meaning."""
+    """`timeout` None never ends a request. With one destination its weight has no meaning.
+
+    `websockets`: whether a request may become one; who asks for it in vain is refused.
+    """
 
     destinations: tuple[WeightedCluster, ...]
     timeout: timedelta | None = None
@@ -133,6 +136,7 @@ class Forward:
     authority: str | None = None
     mirrors: tuple[Mirror, ...] = ()
     hash_keys: tuple[HashKey, ...] = ()
+    websockets: bool = True
 
 
 RedirectCode = Literal[301, 302, 303, 307, 308]

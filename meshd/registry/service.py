@@ -56,6 +56,7 @@ class Instance:
 class Service:
     """One (host, namespace) of the registry. `export_to` is settled: `*`, or namespaces (none: nobody).
 
+    `resolution_without_capture`: another one, at gateways and on hosts that know no original destination.
     UDP ports are left out. Where a port is answered: `instances_of(port)`. `precedence`: its place in spec 2.6.
     """
 
@@ -64,6 +65,7 @@ class Service:
     ports: tuple[Port, ...]
     instances: tuple[Instance, ...]
     resolution: Resolution
+    resolution_without_capture: Resolution | None = None
     location: Location
     addresses: tuple[str, ...] = ()
     subject_alt_names: tuple[str, ...] = ()

@@ -128,6 +128,7 @@ def _build(host: ServiceHost, count: int, *parts: ServiceEntry | WorkloadEntry) 
         ports=tuple(_port(port) for port in ports.values() if port_protocol(port.protocol, port.name) != "UDP"),
         instances=instances(host, entries, selected, ports),
         resolution=first.resolution,
+        resolution_without_capture=first.extras.resolution_without_capture,
         location=first.location,
         addresses=_united(entry.addresses for entry in entries),
         subject_alt_names=_united(entry.subject_alt_names for entry in entries),

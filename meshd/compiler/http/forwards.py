@@ -30,7 +30,9 @@ class Forwarding:
     problems: Problems = ()
 
 
-def forward(rule: HTTPRoute, settings: MeshSettings, destinations: Destinations) -> Forwarding:
+def forward(
+    rule: HTTPRoute, settings: MeshSettings, destinations: Destinations, *, websockets: bool = True
+) -> Forwarding:
     """A destination that is out of reach fails the whole rule: its share must not go to the others unasked."""
     weighted = [(each, destinations.find(each.destination)) for each in _weighty(rule.route)]
     problems = tuple(found.problem for _, found in weighted if isinstance(found, Unroutable))
@@ -47,6 +49,7 @@ def forward(rule: HTTPRoute, settings: MeshSettings, destinations: Destinations)
         authority=(rule.rewrite.authority if rule.rewrite else None) or authority(rule.headers),
         mirrors=tuple(Mirror(cluster=to.cluster, millionths=share) for share, to in copies if isinstance(to, Target)),
         hash_keys=_hash_keys(policies),
+        websockets=websockets,
     )
     return Forwarding(action=action, problems=tuple(to.problem for _, to in copies if isinstance(to, Unroutable)))
 

@@ -51,12 +51,13 @@ def default_routes(upstream: Upstream, port: Port, settings: MeshSettings) -> tu
 class _Place:
     """Where the rules of a VirtualService are read: on this host, for what comes in at this entrance."""
 
-    __slots__ = ("_conditions", "_destinations", "_entrance", "_settings", "problems")
+    __slots__ = ("_conditions", "_destinations", "_entrance", "_extras", "_settings", "problems")
 
     def __init__(
         self, virtual_service: VirtualService, host: Host, entrance: Entrance, upstreams: tuple[Upstream, ...]
     ) -> None:
         self._conditions = Conditions(virtual_service, entrance)
+        self._extras = virtual_service.extras.http
         self._settings = host.settings
         self._entrance = entrance
         self._destinations = Destinations(
@@ -75,7 +76,9 @@ class _Place:
             return redirect(rule.redirect, self._entrance.port, self._entrance.scheme)
         if rule.direct_response:
             return respond(rule.direct_response)
-        found = forward(rule, self._settings, self._destinations)
+        extras = self._extras.get(rule.name)
+        websockets = extras is None or extras.websocket_upgrade is not False  # RR-21
+        found = forward(rule, self._settings, self._destinations, websockets=websockets)
         self.problems.extend(found.problems)
         return found.action or _unavailable(found.problems[0], told=MESH in self._entrance.gateways)
 

@@ -16,8 +16,8 @@ from meshd.resources.extras import EXTRAS, extras_place
 from meshd.resources.gateway import Gateway
 from meshd.resources.virtual_service import VirtualService
 
-_HARMLESS: Final = frozenset({"websocketUpgrade"})
-"""Of a route. Every route lets WebSockets through, as `L-WS-OPEN` tells."""
+_OBEYED: Final = frozenset({"websocketUpgrade"})
+"""Of a route."""
 
 _Holder = VirtualService | DestinationRule | Gateway
 
@@ -55,4 +55,4 @@ def _names(extras: Message) -> set[str]:
     if not {"http", "tls", "tcp"} & found.keys():
         return set(found)
     routes = (route for part in found.values() if isinstance(part, dict) for route in part.values())
-    return {name for route in routes if isinstance(route, dict) for name in route} - _HARMLESS
+    return {name for route in routes if isinstance(route, dict) for name in route} - _OBEYED

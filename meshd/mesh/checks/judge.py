@@ -111,7 +111,8 @@ class Judge:
         *,
         acts: bool,
     ) -> Problem | None:
-        if seen.at_gateway and service.resolution == "NONE" and not (self._restores and asking.speaks != "http"):
+        needs_capture = service.resolution == "NONE" and service.resolution_without_capture is None
+        if seen.at_gateway and needs_capture and not (self._restores and asking.speaks != "http"):
             return _needs_capture(destination, service)
         return (
             port_problem(destination, service, asked)
