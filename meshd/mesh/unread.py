@@ -9,12 +9,17 @@ from typing import Final
 from meshd.problems import Problem, ResourceId
 
 _MISSED: Final = {
+    "E-DEST-UNKNOWN": "ServiceEntry",
+    "E-EGRESS-NO-GATEWAY": "WorkloadEntry",
     "E-VS-DELEGATE-MISSING": "VirtualService",
     "E-VS-DEST-UNKNOWN": "ServiceEntry",
     "E-VS-GATEWAY-UNKNOWN": "Gateway",
     "E-VS-SUBSET-UNDEFINED": "DestinationRule",
     "E-WE-GROUP-UNKNOWN": "WorkloadGroup",
+    "W-DEST-UNKNOWN": "ServiceEntry",
     "W-DR-UNUSED": "ServiceEntry",
+    "W-IN-UNRESOLVED": "ServiceEntry",
+    "W-POLICY-UNROUTED": "RouteRule",
 }
 """The kind that each of these codes says is missing."""
 _UNPARSED: Final = frozenset({"E-YAML", "E-LIMIT", "E-DUP-KEY", "E-KIND"})

@@ -519,3 +519,12 @@ def test_a_workload_of_the_mesh_makes_the_input_whole():
     made = converted(a_rule(spec=TO_V1), a_workload("vm", "app: x"))
 
     assert "W-DEST-UNKNOWN" in made.codes
+
+
+def test_what_is_missing_may_be_what_could_not_be_read():
+    broken = RATINGS.replace("resolution: STATIC", "resolution: STATICAL")
+    rule = a_rule(spec="destination: {name: reviews}, route: [{destination: {name: ratings}}]")
+
+    (problem,) = [each for each in loaded(rule, REVIEWS, broken).problems if each.code == "E-DEST-UNKNOWN"]
+
+    assert "ServiceEntry default/ratings" in problem.hint
