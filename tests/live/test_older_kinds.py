@@ -68,7 +68,7 @@ CASES = (
     ),
     rules(
         "RED-01-a-redirect-is-302",
-        get("/v1/getProductRatings?a=b").gives(302, headers={"location": "http://bookratings.test/v1/bookRatings?a=b"}),
+        get("/v1/getProductRatings?a=b").gives(302, headers={"location": "http://books.test/v1/bookRatings?a=b"}),
         get("/v1").gives(200),
         specs=(
             f"{request(uri='/v1/getProductRatings')}, redirect: {{uri: /v1/bookRatings, authority: bookratings.test}}",
@@ -76,10 +76,9 @@ CASES = (
     ),
     rules(
         "RWR-04-a-prefix-is-replaced",
-        get("/ratings/17").gives(path="/v1/bookRatings/17", sent_host="books.test"),
+        get("/ratings/17").gives(path="/v1/bookRatings/17", sent_host="b.test"),
         specs=(
-            f"{request(uri='{prefix: /ratings}')}, {to('v1')}, "
-            "rewrite: {uri: /v1/bookRatings, authority: books.test}",
+            f"{request(uri='{prefix: /ratings}')}, rewrite: {{uri: /v1/bookRatings, authority: b.test}}, {to('v1')}",
         ),
     ),
     rules(
