@@ -45,7 +45,7 @@ spec:
   hosts: ["*"]
   gateways: [front]
   http:
-  - route: [{destination: {host: shop.example%s}}]
+  - route: [{destination: {host: shop.example, subset: %s}}]
 """
 
 
@@ -61,8 +61,8 @@ def plain(port: int) -> str:
     return f"  - port: {{number: {port}, name: http-{port}, protocol: HTTP}}\n    bind: 127.0.0.1\n    hosts: ['*']\n"
 
 
-def edge(*servers: str, subset: str = "") -> str:
-    return EDGE + GATEWAY + "".join(servers) + ROUTES % (f", subset: {subset}" if subset else "")
+def edge(*servers: str, subset: str = "v1") -> str:
+    return EDGE + GATEWAY + "".join(servers) + ROUTES % subset
 
 
 @pytest.fixture
