@@ -6,7 +6,11 @@ import json
 
 import pytest
 
+from meshd.compiler import Reach, compile_plan
 from meshd.convert.composition import both, corrected
+from meshd.memo import Memo
+from meshd.names import HostName
+from meshd.plan import HeaderMatch, TextMatch
 from meshd.resources.answers import HTTPRewrite
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.string_match import StringMatch
@@ -176,7 +180,12 @@ def test_c_in_06_what_one_condition_cannot_say_is_in_the_extras():
     annotations = made.named("VirtualService", "ingress-wildcard")["metadata"]["annotations"]
     assert json.loads(annotations["meshd.io/extras"])["http"]["in.r"]["also"] == {"uri": {"prefix": "/a"}}
     assert "L-AND" in made.codes
-    assert "E-UNSUPPORTED" in {problem.code for problem in loaded(rule, text, REVIEWS, EDGE).problems}
+    mesh = loaded(rule, text, REVIEWS, EDGE).mesh
+    assert mesh is not None
+    (plan,) = compile_plan(mesh, HostName("edge-1"), Reach(), Memo()).plans
+    (host,) = plan.route_tables[0].virtual_hosts
+    assert host.routes[0].match.path == TextMatch(kind="regex", value="/a.*b")
+    assert host.routes[0].match.headers == (HeaderMatch(name=":path", text=TextMatch(kind="prefix", value="/a")),)
 
 
 @pytest.mark.parametrize(

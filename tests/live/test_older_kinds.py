@@ -128,6 +128,35 @@ CASES = (
         ),
         specs=(f"corsPolicy: {{allowOrigin: ['*'], allowMethods: [GET, POST], maxAge: 1d}}, {to('v1')}",),
     ),
+    case(
+        "C-IN-06-second-conditions-in-extras",
+        get("/a/b?c").gives(by="v1"),
+        get("/a/b", x_a="left-right").gives(by="v2"),
+        get("/a", x_a="left-right").gives(by="v3"),
+        get("/c/b").gives(by="v3"),
+        http="",
+        mesh="""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: $name
+  annotations:
+    meshd.io/extras: |
+      {"http": {
+        "both": {"also": {"uri": {"regex": "/.*b"}, "x-a": {"prefix": "left"}}},
+        "uri": {"also": {"uri": {"prefix": "/a"}}}}}
+spec:
+  hosts: [$host]
+  http:
+  - name: both
+    match: [{uri: {regex: "/a.*"}, headers: {x-a: {regex: ".*right"}}}]
+    route: [{destination: {host: $host, subset: v2}}]
+  - name: uri
+    match: [{uri: {regex: "/.*b"}}]
+    route: [{destination: {host: $host, subset: v1}}]
+  - route: [{destination: {host: $host, subset: v3}}]
+""",
+    ),
     rules(
         "MC-05-a-rule-for-this-caller",
         get("/").gives(by="v3"),

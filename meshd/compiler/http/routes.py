@@ -14,6 +14,7 @@ from meshd.compiler.http.forwards import default_forward, forward
 from meshd.compiler.http.headers import request_edits, response_edits
 from meshd.compiler.http.matches import Conditions, Entrance, is_catch_all, route_matches
 from meshd.compiler.http.redirects import redirect, respond
+from meshd.compiler.http.second_conditions import with_second_conditions
 from meshd.compiler.upstream.upstream import Upstream
 from meshd.mesh.gateways import MESH
 from meshd.plan import Action, Respond, Route, RouteMatch
@@ -71,6 +72,10 @@ class _Place:
     def admits(self, match: HTTPMatchRequest) -> bool:
         return self._conditions.admit_request(match)
 
+    def narrowed(self, match: RouteMatch, rule: HTTPRoute) -> RouteMatch:
+        extras = self._extras.get(rule.name)
+        return with_second_conditions(match, extras.also) if extras and extras.also else match
+
     def action(self, rule: HTTPRoute) -> Action:
         if rule.redirect:
             return redirect(rule.redirect, self._entrance.port, self._entrance.scheme)
@@ -100,7 +105,7 @@ def _all(rules: Iterable[HTTPRoute], place: _Place) -> Iterator[Route]:
             action = place.action(rule)
             for match in matches:
                 for each in route_matches(match):
-                    yield from _routes(rule, match, each, action)
+                    yield from _routes(rule, match, place.narrowed(each, rule), action)
 
 
 def _unavailable(why: Problem, *, told: bool) -> Respond:

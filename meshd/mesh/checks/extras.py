@@ -16,7 +16,7 @@ from meshd.resources.extras import EXTRAS, extras_place
 from meshd.resources.gateway import Gateway
 from meshd.resources.virtual_service import VirtualService
 
-_OBEYED: Final = frozenset({"websocketUpgrade"})
+_OBEYED: Final = frozenset({"also", "websocketUpgrade"})
 """Of a route."""
 
 _Holder = VirtualService | DestinationRule | Gateway
