@@ -57,9 +57,11 @@ def convert(legacy: tuple[LegacyResource, ...], stage: Surroundings, memo: Memo)
     report_unrouted(governed, (each for group in rules.values() for each in group), scene)
     _report_thresholds(legacy, report)
     made = finished(drafts, _today(stage), memo)
-    waiting = tuple(each for each in made if _waits(each, scene))
+    waits = [_waits(each, scene) for each in made]
     return Converted(
-        resources=tuple(each for each in made if each not in waiting), dormant=waiting, problems=report.problems()
+        resources=tuple(each for each, waiting in zip(made, waits, strict=True) if not waiting),
+        dormant=tuple(each for each, waiting in zip(made, waits, strict=True) if waiting),
+        problems=report.problems(),
     )
 
 

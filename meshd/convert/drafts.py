@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from meshd.convert.names import settle
-from meshd.decode.writing import written
 from meshd.fields import Message
 from meshd.memo import Memo
 from meshd.problems import Origin
 from meshd.resources.extras import EXTRAS, extras_text
 from meshd.resources.gateway import Gateway, GatewayMetadata
+from meshd.resources.http_route import HTTPRoute
+from meshd.resources.l4_routes import TCPRoute
 from meshd.resources.legacy import LegacyResource
 from meshd.resources.resource import Metadata, Resource
 from meshd.resources.virtual_service import VirtualService
 
 CONVERTED_FROM: Final = "meshd.io/converted-from"
+_NOTHING: Final = "{}"
 
 R = TypeVar("R", bound=Resource)
 
@@ -77,42 +79,42 @@ def _place(resource: Resource) -> _Place:
 
 def _finished(draft: Draft, names: _Names) -> Resource:
     resource = draft.resource
-    namespace = resource.metadata.namespace
     complete = replace(
         resource.metadata,
         name=names[_place(resource)][resource.metadata.name],
         annotations=_annotations(draft),
     )
     resource = replace(resource, metadata=complete)
-    if isinstance(resource, VirtualService):
-        gateways = names.get((Gateway.KIND, namespace), {})
-        resource = replace(resource, gateways=tuple(gateways.get(each, each) for each in resource.gateways))
-        resource = replace(resource, http=tuple(_renamed_gateways(each, gateways) for each in resource.http))
-        resource = replace(resource, tcp=tuple(_renamed_gateways(each, gateways) for each in resource.tcp))
+    if isinstance(resource, VirtualService) and resource.gateways:
+        own = names.get((Gateway.KIND, resource.metadata.namespace), {})
+        resource = replace(
+            resource,
+            gateways=_called(resource.gateways, own),
+            http=tuple(_http(each, own) for each in resource.http),
+            tcp=tuple(_tcp(each, own) for each in resource.tcp),
+        )
     return resource
 
 
-M = TypeVar("M", bound=Message)
+def _http(route: HTTPRoute, names: Mapping[str, str]) -> HTTPRoute:
+    return replace(route, match=tuple(replace(each, gateways=_called(each.gateways, names)) for each in route.match))
 
 
-def _renamed_gateways(route: M, gateways: Mapping[str, str]) -> M:
-    """The gateways that the matches of a route name."""
-    matches = cast("tuple[Message, ...]", getattr(route, "match"))  # noqa: B009
-    named = tuple(_renamed_match(match, gateways) for match in matches)
-    return replace(route, match=named)  # type: ignore[call-arg]
+def _tcp(route: TCPRoute, names: Mapping[str, str]) -> TCPRoute:
+    return replace(route, match=tuple(replace(each, gateways=_called(each.gateways, names)) for each in route.match))
 
 
-def _renamed_match(match: Message, gateways: Mapping[str, str]) -> Message:
-    named = cast("tuple[str, ...]", getattr(match, "gateways"))  # noqa: B009
-    return replace(match, gateways=tuple(gateways.get(each, each) for each in named)) if named else match  # type: ignore[call-arg]
+def _called(gateways: tuple[str, ...], names: Mapping[str, str]) -> tuple[str, ...]:
+    """By their final names; `mesh` is one already."""
+    return tuple(names.get(each, each) for each in gateways)
 
 
 def _annotations(draft: Draft) -> dict[str, str]:
     """C-GEN-08, and C-GEN-02."""
     sources = dict.fromkeys(f"{each.KIND}/{each.metadata.namespace}/{each.metadata.name}" for each in draft.sources)
     annotations = {CONVERTED_FROM: ", ".join(sorted(sources))}
-    if draft.extras is not None and written(draft.extras):
-        annotations[EXTRAS] = extras_text(draft.extras)
+    if draft.extras is not None and (text := extras_text(draft.extras)) != _NOTHING:
+        annotations[EXTRAS] = text
     return annotations
 
 
