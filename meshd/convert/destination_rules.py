@@ -253,6 +253,9 @@ def _originating(there: Outside, port: Port, given: Parts, scene: Scene, *, has_
         message = f"the certificate of {there.text} is verified now; in v1alpha1 it was not"
         hint = "if it cannot be: MeshConfig, `v1alpha1: {egressTlsVerify: false}`"
         scene.report.add("N-TLS-VERIFY", at, message, hint)
+    else:
+        message = "anybody can pose as this service: nothing is verified"
+        scene.report.add("W-TLS-INSECURE", at, message, "MeshConfig, `v1alpha1: {egressTlsVerify: true}`")
     return PortTrafficPolicy(
         port=PortSelector(number=port.port, origin=at),
         load_balancer=given.load_balancer or (_round_robin(at, scene) if has_choice else None),

@@ -82,6 +82,7 @@ def test_c_eg_03_servers_are_verified_unless_the_mesh_says_otherwise():
     (port,) = made.spec("DestinationRule", "out")["trafficPolicy"]["portLevelSettings"]
     assert port["tls"] == {"mode": "SIMPLE", "insecureSkipVerify": True}
     assert "N-TLS-VERIFY" not in made.codes
+    assert "W-TLS-INSECURE" in made.codes
 
 
 def test_c_eg_05_requests_outside_have_the_defaults_and_connections_need_none():
