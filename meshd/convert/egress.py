@@ -12,6 +12,7 @@ from meshd.convert.routes import HTTPEntry, Subsets, default_entry, http_entries
 from meshd.convert.rules import Ruled
 from meshd.convert.scene import Scene
 from meshd.convert.virtual_services import assembled
+from meshd.resources.destination_rule import TrafficPolicy
 from meshd.resources.extras import ServiceEntryExtras
 from meshd.resources.legacy import LegacyResource
 from meshd.resources.service_entry import Resolution, ServiceEntry, ServicePort
@@ -21,6 +22,7 @@ from meshd.resources.workload_entry import Workload
 def egress(there: Outside, group: tuple[Ruled, ...], subsets: Subsets, scene: Scene) -> Iterator[Draft]:
     """`group`: the RouteRules of the destination (C-EG-07)."""
     _report_changes(there, scene)
+    _check_tls(there, scene)
     yield _service_entry(there)
     entries = _entries(there, group, subsets, scene)
     sources: tuple[LegacyResource, ...] = (*there.sources, *(each.rule for each in group))
@@ -79,6 +81,27 @@ def _resolution(there: Outside) -> Resolution:
     if there.is_address:
         return "NONE" if there.is_block else "STATIC"
     return "DNS"
+
+
+def _check_tls(there: Outside, scene: Scene) -> None:
+    """Where a DestinationRule of today has the word, it must open the TLS: requests would leave in plain text."""
+    today = scene.rules_of(there.host)
+    if not today:
+        return
+    policy = next((rule.traffic_policy for rule in today if rule.traffic_policy), None)
+    for port in there.tls_ports:
+        if not _opens_tls(policy, port.port):
+            message = f"https needs TLS to port {port.port}, and {today[0].id} ({today[0].origin}) opens none"
+            hint = f"add portLevelSettings: [{{port: {{number: {port.port}}}, tls: {{mode: SIMPLE}}}}] there"
+            scene.report.add("E-EG-CONFLICT", port.origin.at("protocol"), message, hint)
+
+
+def _opens_tls(policy: TrafficPolicy | None, number: int) -> bool:
+    if policy is None:
+        return False
+    own = next((each for each in policy.port_level_settings if each.port.number == number), None)
+    tls = own.tls if own else policy.tls
+    return tls is not None and tls.mode != "DISABLE"
 
 
 def _report_changes(there: Outside, scene: Scene) -> None:

@@ -116,6 +116,27 @@ def test_c_eg_08_two_protocols_on_one_port_are_an_error():
     assert made.problem("E-EG-CONFLICT").at.resource.name == "b"
 
 
+@pytest.mark.parametrize(
+    ("policy", "codes"),
+    [
+        ("loadBalancer: {simple: RANDOM}", ["E-EG-CONFLICT"]),
+        ("tls: {mode: SIMPLE}", []),
+        ("portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}]", []),
+        ("tls: {mode: SIMPLE}, portLevelSettings: [{port: {number: 443}, loadBalancer: {simple: RANDOM}}]",
+         ["E-EG-CONFLICT"]),
+    ],
+)  # fmt: skip
+def test_https_never_leaves_in_plain_text_because_a_rule_of_today_has_the_word(policy, codes):
+    today = (
+        "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: mine}\n"
+        f"spec: {{host: a.example, trafficPolicy: {{{policy}}}}}\n"
+    )
+
+    made = converted(out("a.example", (443, "https")), today)
+
+    assert [code for code in made.codes if code.startswith("E-")] == codes
+
+
 def test_c_eg_09_an_allow_list_that_is_none():
     config = (
         "---\napiVersion: meshd.io/v1\nkind: MeshConfig\nmetadata: {name: mesh}\n"
