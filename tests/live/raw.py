@@ -86,7 +86,13 @@ def _carry(source: socket.socket, sink: socket.socket) -> None:
 @contextmanager
 def serving(talk: Talk, address: str = "127.0.0.1") -> Iterator[int]:
     """The port of that address where it is."""
-    server = socket.create_server((address, 0))
+    with accepting(socket.create_server((address, 0)), talk) as port:
+        yield port
+
+
+@contextmanager
+def accepting(server: socket.socket, talk: Talk) -> Iterator[int]:
+    """On a socket that listens already, in whatever network namespace; its port."""
     thread = threading.Thread(target=_accept, args=(server, talk))
     thread.start()
     try:

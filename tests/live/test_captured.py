@@ -7,9 +7,8 @@ import shutil
 import socket
 import ssl
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from meshd.problems import errors
 from tests.envoy.process import running
 from tests.live.certificates import authority, server_context
 from tests.live.namespace import Namespace, namespace
+from tests.live.raw import accepting
 
 pytestmark = pytest.mark.envoy
 
@@ -388,30 +388,8 @@ def _greet(connection: socket.socket) -> None:
     connection.sendall(b"5.7.0-shop\n")
 
 
-@contextmanager
-def _serving(room: Namespace, address: str, port: int, talk: Talk) -> Iterator[None]:
-    server = room.within(socket.create_server, (address, port))
-    thread = threading.Thread(target=_accept, args=(server, talk))
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
-        thread.join()
-
-
-def _accept(server: socket.socket, talk: Talk) -> None:
-    with suppress(OSError):
-        while True:
-            connection, _ = server.accept()
-            threading.Thread(target=_served, args=(connection, talk), daemon=True).start()
-
-
-def _served(connection: socket.socket, talk: Talk) -> None:
-    with suppress(OSError), connection:
-        connection.settimeout(10)
-        talk(connection)
+def _serving(room: Namespace, address: str, port: int, talk: Talk) -> AbstractContextManager[int]:
+    return accepting(room.within(socket.create_server, (address, port)), talk)
 
 
 # --- by address -----------------------------------------------------------------------------------------------

@@ -8,9 +8,8 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from meshd.names import BlobId, HostName
 from meshd.problems import errors
 from tests.envoy.process import running
 from tests.live.certificates import authority, server_context
+from tests.live.raw import serving
 from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
@@ -137,9 +137,9 @@ def open_minded(envoy_binary: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def _world(binary: Path, factory: pytest.TempPathFactory, policy: str) -> Iterator[World]:
     pair = authority(factory.mktemp("certificates")).signed("any", "DNS:any.example")
     with ExitStack() as stack:
-        web, unknown = (stack.enter_context(_serving(_http(name))) for name in ("web", "unknown"))
-        secure = stack.enter_context(_serving(_tls(server_context(pair))))
-        relay = stack.enter_context(_serving(_relay))
+        web, unknown = (stack.enter_context(serving(_http(name))) for name in ("web", "unknown"))
+        secure = stack.enter_context(serving(_tls(server_context(pair))))
+        relay = stack.enter_context(serving(_relay))
         ours = {"by_name": free_port(), "tunnelled": free_port(), "posted": free_port()}
         text = MESH.format(web=web, secure=secure, relay=relay, policy=policy, **ours)
         proxy = free_port()
@@ -199,32 +199,6 @@ def _relay(connection: socket.socket) -> None:
     else:
         connection.sendall(f"HTTP/1.1 200 OK\r\ncontent-length: {len(said)}\r\n\r\n{said}".encode())
     connection.recv(1000)
-
-
-@contextmanager
-def _serving(talk: Talk) -> Iterator[int]:
-    server = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=_accept, args=(server, talk))
-    thread.start()
-    try:
-        yield server.getsockname()[1]
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
-        thread.join()
-
-
-def _accept(server: socket.socket, talk: Talk) -> None:
-    with suppress(OSError):
-        while True:
-            connection, _ = server.accept()
-            threading.Thread(target=_served, args=(connection, talk), daemon=True).start()
-
-
-def _served(connection: socket.socket, talk: Talk) -> None:
-    with suppress(OSError), connection:
-        connection.settimeout(10)
-        talk(connection)
 
 
 # --- names ----------------------------------------------------------------------------------------------------
