@@ -15,7 +15,7 @@ from meshd.fields import is_ip
 from meshd.memo import Memo
 from meshd.mesh.client import Client
 from meshd.mesh.mesh import Mesh
-from meshd.names import PROXIES, HostName, Namespace, ProxyName, ServiceHost
+from meshd.names import HostName, Namespace, ProxyName, ServiceHost
 from meshd.registry.hosts import canonical
 from meshd.registry.precedence import exported_to, exports, precedence
 from meshd.registry.settings import MeshSettings
@@ -58,13 +58,11 @@ def gateways_of(virtual_service: VirtualService) -> tuple[GatewayName, ...]:
 # --- who runs a gateway ---------------------------------------------------------------------------------------
 
 
-def roles(mesh: Mesh, host: HostName, memo: Memo) -> tuple[ProxyName, ...]:
-    """The proxies that a VM runs: a VM that is only a gateway has no sidecar."""
-    return tuple(proxy for proxy in PROXIES if workload_of(mesh, host, proxy, memo) is not None)
-
-
 def workload_of(mesh: Mesh, host: HostName, proxy: ProxyName, memo: Memo) -> WorkloadEntry | None:
-    """The workload for which a proxy of the VM stands: its namespace and labels are the proxy's own."""
+    """The workload for which a proxy of the VM stands: its namespace and labels are the proxy's own.
+
+    None: the VM does not run that proxy. One that is only a gateway has no sidecar.
+    """
     here = workloads_on(mesh, host, memo)
     return next((entry for entry in here if is_gateway(mesh, entry) == (proxy == "gateway")), None)
 

@@ -12,13 +12,12 @@ from meshd.mesh.gateways import (
     bound_to,
     gateway_name,
     gateways_of,
-    roles,
     server_host,
     servers_for,
     workload_of,
 )
 from meshd.mesh.openings import compatible, openings
-from meshd.names import HostName, Namespace, ServiceHost
+from meshd.names import PROXIES, HostName, Namespace, ServiceHost
 from meshd.registry.workloads import HOST_ANNOTATION
 from meshd.resources.mesh_config import IngressGateway
 from tests.builders import a_client, a_gateway, a_mesh, a_mesh_config, a_server, a_virtual_service, a_workload_entry
@@ -57,7 +56,8 @@ def test_without_gateways_a_virtual_service_is_for_sidecars():
 
 def roles_of(*resources, host: str = "vm-1") -> tuple[str, ...]:
     memo = Memo()
-    return roles(a_mesh(*resources, memo=memo), HostName(host), memo)
+    mesh = a_mesh(*resources, memo=memo)
+    return tuple(proxy for proxy in PROXIES if workload_of(mesh, HostName(host), proxy, memo) is not None)
 
 
 @pytest.mark.spec("G-2")
