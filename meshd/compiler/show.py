@@ -60,6 +60,7 @@ _LEAVES: Final[dict[type, Callable[[Any], object]]] = {
     p.IpAddress: lambda address: address.ip,
     p.UnixAddress: lambda address: f"unix:{address.path}",
     p.DnsAddress: lambda address: f"dns:{address.name}" + (" (first only)" if address.first_only else ""),
+    p.InternalAddress: lambda address: f"listener:{address.listener}/{address.endpoint_id}".rstrip("/"),
     p.TextMatch: lambda match: {match.kind: match.value},
 }
 """What is read more easily in one piece than by its fields."""

@@ -1,10 +1,10 @@
-"""IP addresses and Unix sockets -> Envoy's Address. Looks nothing up."""
+"""IP addresses, Unix sockets and internal listeners -> Envoy's Address. Looks nothing up."""
 
 from __future__ import annotations
 
-from envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
+from envoy.config.core.v3.address_pb2 import Address, EnvoyInternalAddress, Pipe, SocketAddress
 
-from meshd.plan import Bind, UnixBind
+from meshd.plan import SocketBind, UnixBind
 
 
 def socket_address(ip: str, port: int) -> Address:
@@ -16,7 +16,11 @@ def pipe_address(path: str, mode: int = 0) -> Address:
     return Address(pipe=Pipe(path=path, mode=mode))
 
 
-def bind_address(bind: Bind) -> Address:
+def internal_address(listener: str, endpoint_id: str) -> Address:
+    return Address(envoy_internal_address=EnvoyInternalAddress(server_listener_name=listener, endpoint_id=endpoint_id))
+
+
+def bind_address(bind: SocketBind | UnixBind) -> Address:
     if isinstance(bind, UnixBind):
         return pipe_address(bind.path)
     return socket_address(bind.ip, bind.port)

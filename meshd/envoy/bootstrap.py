@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3 import backoff_pb2, base_pb2, config_source_pb2
 from envoy.config.core.v3 import grpc_service_pb2 as grpc_service
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions
 from envoy.config.endpoint.v3 import endpoint_components_pb2 as endpoint
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.bootstrap.internal_listener.v3.internal_listener_pb2 import InternalListener
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.struct_pb2 import Struct, Value
 
@@ -31,6 +33,11 @@ Mode = Literal["xds", "fallback", "trial"]
 
 MODE_KEY = "meshd.io/mode"
 """In the node's metadata; `/server_info` tells by it which configuration a process runs."""
+
+INTERNAL_LISTENERS: Final = TypedExtensionConfig(
+    name="envoy.bootstrap.internal_listener", typed_config=packed(InternalListener())
+)
+"""Without it Envoy refuses listeners that only its own clusters lead to."""
 
 XDS_CLUSTER = "meshd"
 _ADMIN_SOCKET_MODE = 0o660
@@ -70,6 +77,7 @@ def foundation(settings: BootstrapSettings, mode: Mode) -> bootstrap_pb2.Bootstr
         deferred_stat_options=bootstrap_pb2.Bootstrap.DeferredStatOptions(enable_deferred_creation_stats=True),
         layered_runtime=layered_runtime(),
         cluster_manager=bootstrap_pb2.ClusterManager(local_cluster_name=LOCAL_CLUSTER),
+        bootstrap_extensions=[INTERNAL_LISTENERS],
     )
 
 

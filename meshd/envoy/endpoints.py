@@ -16,20 +16,31 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2 as endpoint
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from google.protobuf.struct_pb2 import Struct, Value
 
-from meshd.envoy.addresses import pipe_address, socket_address
+from meshd.envoy.addresses import internal_address, pipe_address, socket_address
 from meshd.envoy.resource import ENDPOINTS, EnvoyResource
 from meshd.envoy.scalars import uint32
 from meshd.envoy.wire import resource, serialised
 from meshd.memo import Memo
 from meshd.names import DnsName, Locality
 from meshd.plan import Address as PlanAddress
-from meshd.plan import ClusterEndpoints, DnsAddress, IpAddress, LocalityWeight, ProxyPlan, UnixAddress
+from meshd.plan import (
+    ClusterEndpoints,
+    DnsAddress,
+    InternalAddress,
+    IpAddress,
+    LocalityWeight,
+    ProxyPlan,
+    UnixAddress,
+)
 
 _MOST_WEIGHT: Final = 4_294_967_295
 """Envoy refuses localities of one priority that weigh more together."""
 
 MESH_TLS: Final = Struct(fields={"tlsMode": Value(string_value="istio")})
 """What the endpoint of a cluster says of itself where it speaks the mesh's TLS, and the cluster asks for."""
+
+_INTERNAL: Final = "listener "
+"""What the text of an internal address begins with; its name and the endpoint's id follow, with a space between."""
 
 _SOCKET_MATCH: Final = "envoy.transport_socket_match"
 
@@ -143,6 +154,8 @@ def _found(address: PlanAddress, answers: Iterator[str]) -> Sequence[str]:
             return (address.ip,)
         case UnixAddress():
             return (address.path,)
+        case InternalAddress():
+            return (f"{_INTERNAL}{address.listener} {address.endpoint_id}",)
         case DnsAddress():
             answer = next(answers).split()
             return answer[:1] if address.first_only else answer
@@ -197,4 +210,6 @@ def _lb_endpoint(place: _Place) -> endpoint.LbEndpoint:
 def _envoy_address(place: _Place) -> Address:
     if place.address.startswith(("/", "@")):
         return pipe_address(place.address)
+    if place.address.startswith(_INTERNAL):
+        return internal_address(*place.address.removeprefix(_INTERNAL).split(" ", 1))
     return socket_address(place.address, place.port)

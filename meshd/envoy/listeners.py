@@ -21,7 +21,17 @@ from meshd.envoy.tcp_proxy import tcp_filters
 from meshd.envoy.tls import server_tls_socket
 from meshd.envoy.wire import packed, resource, serialised
 from meshd.memo import Memo
-from meshd.plan import DNS_REFRESH_RATE, ChainMatch, FilterChain, HttpChain, Listener, Side, TcpChain
+from meshd.plan import (
+    DNS_REFRESH_RATE,
+    Bind,
+    ChainMatch,
+    FilterChain,
+    HttpChain,
+    InternalBind,
+    Listener,
+    Side,
+    TcpChain,
+)
 
 _DIRECTIONS: dict[Side, int] = {
     "outbound": TrafficDirection.OUTBOUND,
@@ -44,15 +54,21 @@ def listener(plan: Listener, dns_refresh_rate: timedelta = DNS_REFRESH_RATE) -> 
     chains = [_filter_chain(chain, plan, number, dns_refresh_rate) for number, chain in enumerate(plan.chains)]
     message = listener_pb2.Listener(
         name=plan.name,
-        address=bind_address(plan.bind),
         listener_filters=listener_filters(plan, matches),
         listener_filters_timeout=_inspection(plan, matches),
         traffic_direction=_DIRECTIONS[plan.side],
         bind_to_port=None if plan.bound else boolean(False),
         use_original_dst=boolean(True) if plan.hands_over else None,
+        **_place(plan.bind),
         **_choice(list(zip(matches, chains, strict=True)), ordered=plan.ordered),
     )
     return resource(LISTENER, plan.name, serialised(message), plan.origin)
+
+
+def _place(bind: Bind) -> dict[str, Any]:
+    if isinstance(bind, InternalBind):
+        return {"internal_listener": listener_pb2.Listener.InternalListenerConfig()}
+    return {"address": bind_address(bind)}
 
 
 def _choice(chains: list[Conditional], *, ordered: bool) -> dict[str, Any]:

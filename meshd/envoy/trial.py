@@ -12,7 +12,7 @@ from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 
-from meshd.envoy.bootstrap import layered_runtime
+from meshd.envoy.bootstrap import INTERNAL_LISTENERS, layered_runtime
 from meshd.envoy.clusters import static_base
 from meshd.envoy.inline_secrets import by_name, cluster_with_secrets
 from meshd.envoy.listeners import listener
@@ -38,9 +38,11 @@ def trial(resources: Sequence[EnvoyResource | Part]) -> bytes:
     listeners = [with_inline_routes(listener_with_stand_ins(each.body), {}) for each in _of_type(resources, LISTENER)]
     tables = [each for each in resources if isinstance(each, Part) or each.type_url == ROUTES]
     listeners += [_listener_around(each, number) for number, each in enumerate(tables)]
-    return serialised(bootstrap_pb2.Bootstrap(layered_runtime=layered_runtime())) + static_resources(
-        listeners, clusters
-    )
+    return serialised(_nobody()) + static_resources(listeners, clusters)
+
+
+def _nobody() -> bootstrap_pb2.Bootstrap:
+    return bootstrap_pb2.Bootstrap(layered_runtime=layered_runtime(), bootstrap_extensions=[INTERNAL_LISTENERS])
 
 
 def single_routes(part: Part) -> tuple[Part, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from meshd.names import ClusterName, DnsName, Locality
+from meshd.names import ClusterName, DnsName, ListenerName, Locality
 from meshd.problems import NOWHERE, Origin
 
 
@@ -30,7 +30,18 @@ class DnsAddress:
     first_only: bool = False
 
 
-Address = IpAddress | UnixAddress | DnsAddress
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternalAddress:
+    """A listener of this very proxy, an `InternalBind`: what it makes of a connection comes after this cluster.
+
+    `endpoint_id` tells endpoints apart that lead to the same listener.
+    """
+
+    listener: ListenerName
+    endpoint_id: str = ""
+
+
+Address = IpAddress | UnixAddress | DnsAddress | InternalAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,12 @@ class UnixBind:
     path: str
 
 
-Bind = SocketBind | UnixBind
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternalBind:
+    """No socket: only endpoints of this very proxy lead here, by the name of the listener (`InternalAddress`)."""
+
+
+Bind = SocketBind | UnixBind | InternalBind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

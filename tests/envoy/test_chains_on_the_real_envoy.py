@@ -17,8 +17,12 @@ from meshd.names import ListenerName, RouteTableName
 from meshd.plan import (
     ChainMatch,
     Cluster,
+    ClusterEndpoints,
     DynamicDns,
+    Endpoint,
     HttpChain,
+    InternalAddress,
+    InternalBind,
     Listener,
     OriginalDestination,
     Respond,
@@ -55,12 +59,16 @@ def a_listener(port: int, *chains: TcpChain | HttpChain, **fields: object) -> Li
 
 
 def bootstrap(
-    settings: BootstrapSettings, backends: dict[str, int], *listeners: Listener, clusters: tuple[Cluster, ...] = ()
+    settings: BootstrapSettings,
+    backends: dict[str, int],
+    *listeners: Listener,
+    clusters: tuple[Cluster, ...] = (),
+    endpoints: tuple[ClusterEndpoints, ...] = (),
 ) -> bytes:
     everything = replace(a_virtual_host("all", a_route(Respond(status=418))), domains=("*",))
     plan = a_plan(
         clusters=(*(a_cluster(name) for name in backends), *clusters),
-        endpoints=tuple(endpoints_of(name, at("127.0.0.1", port)) for name, port in backends.items()),
+        endpoints=tuple(endpoints_of(name, at("127.0.0.1", port)) for name, port in backends.items()) + endpoints,
         listeners=listeners,
         route_tables=(a_table(everything, name="http"),),
     )
@@ -83,6 +91,20 @@ def test_a_proxy_header_says_where_the_connection_was_going(
 
     assert restored == list(NAMES)
     assert (elsewhere, without) == ("", "")
+
+
+def test_an_internal_listener_is_where_endpoints_of_the_same_proxy_lead(
+    envoy_binary: Path, settings: BootstrapSettings, backends: dict[str, int]
+):
+    inside = a_listener(0, a_chain("second"), name=ListenerName("inside"), bind=InternalBind())
+    outside = a_listener(free_port(), a_chain("through"))
+    leads_inside = Endpoint(address=InternalAddress(listener=ListenerName("inside"), endpoint_id="x"), port=0)
+    through = endpoints_of("through", leads_inside)
+    clusters = (a_cluster("through"),)
+
+    text = bootstrap(settings, backends, outside, inside, clusters=clusters, endpoints=(through,))
+    with running(envoy_binary, text, settings):
+        assert told(outside.bind.port) == "second"
 
 
 @pytest.mark.spec("V-110", "V-112")

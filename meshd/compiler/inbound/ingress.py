@@ -135,7 +135,7 @@ def _instance_address(wildcard: str, host: Host) -> IpAddress | DnsAddress:
     if same:
         return IpAddress(ip=same[0])
     own = address(host.address, first_only=False) if host.address else IpAddress(ip=_LOOPBACK)
-    return IpAddress(ip=_LOOPBACK) if isinstance(own, UnixAddress) else own
+    return own if isinstance(own, IpAddress | DnsAddress) else IpAddress(ip=_LOOPBACK)
 
 
 def _calls_itself(port: InboundPort) -> bool:

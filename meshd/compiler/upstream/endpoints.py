@@ -12,7 +12,7 @@ from meshd.compiler.upstream.mesh_tls import speaks_mesh_tls
 from meshd.compiler.upstream.networks import Gateway, reachable
 from meshd.compiler.upstream.tls import Origination
 from meshd.names import DnsName, Locality
-from meshd.plan import Address, DnsAddress, Endpoint, IpAddress, UnixAddress
+from meshd.plan import Address, DnsAddress, Endpoint, InternalAddress, IpAddress, UnixAddress
 from meshd.registry.service import Instance
 
 _UNIX: Final = "unix://"
@@ -79,3 +79,5 @@ def _text(where: Address) -> str:
             return text
         case DnsAddress(name=name):
             return name
+        case InternalAddress(listener=listener, endpoint_id=endpoint_id):
+            return f"{listener} {endpoint_id}"
