@@ -34,6 +34,7 @@ from meshd.plan.endpoints import (
     InternalAddress,
     IpAddress,
     LocalityWeight,
+    SrvTarget,
     UnixAddress,
 )
 from meshd.plan.listeners import (
@@ -163,6 +164,7 @@ __all__ = [
     "Side",
     "SimpleBalancer",
     "SocketBind",
+    "SrvTarget",
     "TcpChain",
     "TcpKeepalive",
     "TcpProbe",

@@ -1,4 +1,4 @@
-"""Where the endpoints of clusters are: DNS names, never looked-up addresses."""
+"""Where the endpoints of clusters are: DNS names, never looked-up addresses; and what a looked-up one can tell."""
 
 from __future__ import annotations
 
@@ -42,6 +42,19 @@ class InternalAddress:
 
 
 Address = IpAddress | UnixAddress | DnsAddress | InternalAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class SrvTarget:
+    """Where an SRV record leads, once its target is looked up: who says the port and the share, as RFC 2782 has them.
+
+    Not part of any plan: it is what takes the place of a `DnsAddress` whose name is one of a service.
+    """
+
+    priority: int
+    ip: str
+    port: int
+    weight: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,9 +78,12 @@ class Lookup:
                 query, server.ip, timeout=seconds, port=server.port, ignore_unexpected=True
             )
             result = _read(response)
-        except (dns.exception.Timeout, OSError):
+        except dns.exception.Timeout:
             self.nameservers.was_silent(server)
             return Failed("Timeout")
+        except OSError:
+            self.nameservers.was_silent(server)
+            return Failed("Unreachable")
         except Exception:  # noqa: BLE001 - whatever a lying server makes the parser raise, the next one is asked
             return Failed("Malformed")
         self.nameservers.answered(server)
@@ -93,6 +96,8 @@ def _read(response: dns.message.Message) -> Result:
             return Failed("NXDOMAIN")
         case dns.rcode.NOERROR:
             return _found(response)
+        case dns.rcode.REFUSED:
+            return Failed("REFUSED")
         case _:
             return Failed("SERVFAIL")
 
@@ -112,4 +117,10 @@ def _found(response: dns.message.Message) -> Result:
 
 def _ask_another(result: Result) -> bool:
     """Whether another nameserver, or the same once more, could know better."""
-    return isinstance(result, Failed) and result.reason in ("Timeout", "SERVFAIL", "Malformed")
+    return isinstance(result, Failed) and result.reason in (
+        "Timeout",
+        "Unreachable",
+        "SERVFAIL",
+        "REFUSED",
+        "Malformed",
+    )

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from meshd.resolve.answer import Answer, Reason, kept
 from meshd.resolve.lookup import Failed, Found, Result
 from meshd.resolve.settings import Family
 
 # When the families fail differently, the reason that says most.
-_TELLING: Final[tuple[Reason, ...]] = ("BadName", "NXDOMAIN", "SERVFAIL", "Malformed", "Timeout", "NoAnswer")
+_TELLING: Final[tuple[Reason, ...]] = (
+    "BadName",
+    "NXDOMAIN",
+    "REFUSED",
+    "SERVFAIL",
+    "Malformed",
+    "Unreachable",
+    "Timeout",
+    "NoAnswer",
+)
 
 
 def merged(results: Mapping[Family, Result], before: Answer | None, now: datetime) -> Answer:
@@ -20,9 +29,10 @@ def merged(results: Mapping[Family, Result], before: Answer | None, now: datetim
     if found:
         return _fresh(found, failed, before, now)
     reason = min(failed.values(), key=_TELLING.index)
+    since = (before.failing_since if before is not None else None) or now
     if before is not None and before.addresses:
-        return kept(before, reason)
-    return Answer(addresses=(), looked_up=now, expires=now, error=reason)
+        return kept(before, reason, since)
+    return Answer(addresses=(), looked_up=now, expires=now, error=reason, failing_since=since, source="none")
 
 
 def from_hosts(addresses: tuple[str, ...], now: datetime) -> Answer:
@@ -43,13 +53,15 @@ def _fresh(
     stale = _stale(failed, before)
     addresses = tuple(sorted({*in_order, *stale}))
     still_first = before is not None and before.first in addresses
+    error: Reason | Literal[""] = next((failed[family_of(address)] for address in stale), "")
     return Answer(
         addresses=addresses,
         first=before.first if before is not None and still_first else in_order[0],
         canonical=next(iter(found.values())).canonical,
         looked_up=now,
         expires=now + min(result.ttl for result in found.values()),
-        error=next((failed[family_of(address)] for address in stale), ""),
+        error=error,
+        failing_since=((before.failing_since if before is not None else None) or now) if error else None,
     )
 
 

@@ -88,7 +88,7 @@ async def test_the_ttl_counts_only_between_floor_and_ceiling(tmp_path, ttl, seco
     [
         ("NXDOMAIN", "NXDOMAIN"),
         ("SERVFAIL", "SERVFAIL"),
-        ("REFUSED", "SERVFAIL"),
+        ("REFUSED", "REFUSED"),
         ("silent", "Timeout"),
         ("garbage", "Malformed"),
         ("lie", "Malformed"),
