@@ -26,6 +26,7 @@ from meshd.plan.clusters import (
     Warmup,
     ZoneAware,
 )
+from meshd.plan.custom import Custom
 from meshd.plan.endpoints import (
     Address,
     ClusterEndpoints,
@@ -75,7 +76,9 @@ from meshd.plan.routes import (
     HashOnQueryParameter,
     HashOnSourceIp,
     HeaderEdits,
+    HeaderFault,
     HeaderMatch,
+    HeaderOverrides,
     Mirror,
     PathRewrite,
     QueryMatch,
@@ -115,6 +118,7 @@ __all__ = [
     "Cluster",
     "ClusterEndpoints",
     "Cors",
+    "Custom",
     "Delay",
     "Discovery",
     "DnsAddress",
@@ -133,7 +137,9 @@ __all__ = [
     "HashOnQueryParameter",
     "HashOnSourceIp",
     "HeaderEdits",
+    "HeaderFault",
     "HeaderMatch",
+    "HeaderOverrides",
     "Http2Keepalive",
     "HttpChain",
     "HttpProbe",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from meshd.names import ClusterName, ServiceHost
+from meshd.plan.custom import Custom
 from meshd.plan.tls import UpstreamTls
 from meshd.problems import NOWHERE, Origin
 
@@ -134,6 +135,7 @@ class Cluster:
     `tls` is for all endpoints; `mesh_tls` for those that speak it, the others are called in plain text (spec 6.4).
     With `OriginalDestination` and `DynamicDns` the load balancer has no meaning. `sources`: addresses of this host, one
     of each family, from which its connections come, so that whoever captures connections can tell them from others.
+    `custom`: what else is said of it, in this order; it has the last word.
     """
 
     name: ClusterName
@@ -155,4 +157,5 @@ class Cluster:
     mesh_tls: UpstreamTls | None = None
     proxy_protocol: Literal["V1", "V2"] | None = None
     sources: tuple[str, ...] = ()
+    custom: tuple[Custom, ...] = ()
     origin: Origin = NOWHERE

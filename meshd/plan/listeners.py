@@ -59,7 +59,7 @@ class HttpChain:
 
     `absolute_urls`: it is an explicit HTTP proxy. `keep_timeout_header`: the application may set its own
     timeout by `x-envoy-upstream-rq-timeout-ms` (spec 7.3). `dynamic_dns`: some route leads to such a cluster.
-    `exponential_delays`: some route has one.
+    `exponential_delays`: some route has one. `header_overrides`: some route leaves something to the request.
     """
 
     route_table: RouteTableName
@@ -72,6 +72,7 @@ class HttpChain:
     grpc_web: bool = False
     dynamic_dns: bool = False
     exponential_delays: bool = False
+    header_overrides: bool = False
     origin: Origin = NOWHERE
 
 

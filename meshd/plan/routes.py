@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from meshd.names import ClusterName, RouteTableName
+from meshd.plan.custom import Custom
 from meshd.problems import NOWHERE, Origin
 
 
@@ -126,7 +127,8 @@ class Mirror:
 class Forward:
     """`timeout` None never ends a request. With one destination its weight has no meaning.
 
-    `websockets`: whether a request may become one; who asks for it in vain is refused.
+    `websockets`: whether a request may become one; who asks for it in vain is refused. `custom`: what else is said of
+    timeouts and tries; it has the last word.
     """
 
     destinations: tuple[WeightedCluster, ...]
@@ -137,6 +139,7 @@ class Forward:
     mirrors: tuple[Mirror, ...] = ()
     hash_keys: tuple[HashKey, ...] = ()
     websockets: bool = True
+    custom: tuple[Custom, ...] = ()
 
 
 RedirectCode = Literal[301, 302, 303, 307, 308]
@@ -187,6 +190,28 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderFault:
+    """A fault for who asks for it in a header of this name: so many millionths of them get it."""
+
+    header: str
+    millionths: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderOverrides:
+    """Headers, by their names in lower case, in which a request has a say of its own.
+
+    `timeout` and `delay` hold milliseconds, `retries` a number, `abort` an HTTP status. What is absent, or is no such
+    number, leaves it at what the route says.
+    """
+
+    timeout: str | None = None
+    retries: str | None = None
+    delay: HeaderFault | None = None
+    abort: HeaderFault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cors:
     """`max_age` None and `allow_credentials` None leave the header out."""
 
@@ -208,6 +233,7 @@ class Route:
     action: Action
     delay: Delay | ExponentialDelay | None = None
     abort: Abort | None = None
+    overrides: HeaderOverrides | None = None
     cors: Cors | None = None
     request_headers: HeaderEdits = field(default_factory=HeaderEdits)
     response_headers: HeaderEdits = field(default_factory=HeaderEdits)
