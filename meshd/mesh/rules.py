@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from meshd.memo import Memo, together
@@ -12,17 +12,19 @@ from meshd.problems import Origin
 from meshd.registry.hosts import complete
 from meshd.registry.precedence import exports
 from meshd.resources.destination_rule import DestinationRule, Subset, TrafficPolicy
+from meshd.resources.extras import PolicyExtras, SourceExtras
 
 Trait = Literal["tls", "tunnel", "proxyProtocol"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedRule:
-    """One or more DestinationRules with the same host, namespace, `exportTo` and selector.
+    """One or more DestinationRules with the same host, namespace, `exportTo`, selector and source.
 
     `host` is complete; `rules` are in the order of spec 2.6. Of a subset given twice, and of the traffic policy, the
     first counts. `selector` None: the rule is for every client; otherwise for those of its own namespace with these
-    labels only. The same object comes back on the next pass while the DestinationRules in it are the same.
+    labels only. With a `source` it is for those who are that, whatever their namespace and labels (C-DP-06).
+    The same object comes back on the next pass while the DestinationRules in it are the same.
     """
 
     host: ServiceHost
@@ -32,8 +34,17 @@ class MergedRule:
     traffic_policy: TrafficPolicy | None
     subsets: Mapping[str, Subset]
     rules: tuple[DestinationRule, ...]
+    source: SourceExtras | None = None
+    extras: PolicyExtras | None = None
+    """Those of the traffic policy."""
+    extras_of_subsets: Mapping[str, PolicyExtras] = field(default_factory=dict)
     traits: frozenset[Trait] = frozenset()
     """What its policies have that few have, so that one need not look into each rule of a mesh for it."""
+
+    @property
+    def is_selective(self) -> bool:
+        """It is for some clients only."""
+        return self.selector is not None or self.source is not None
 
     @property
     def origin(self) -> Origin:
@@ -71,12 +82,13 @@ def merged_rules(
 
 def _voice(rule: DestinationRule, domain_suffix: str) -> tuple[object, ...]:
     namespace = Namespace(rule.metadata.namespace)
-    selector = selector_of(rule)
+    selector, source = selector_of(rule), rule.extras.source
     return (
         complete(rule.host, namespace, domain_suffix),
         namespace,
         exports_of(rule),
         None if selector is None else frozenset(selector.items()),
+        None if source is None else (source.host, frozenset(source.labels.items())),
     )
 
 
@@ -84,9 +96,12 @@ def _merge(domain_suffix: str, *rules: DestinationRule) -> MergedRule:
     first = rules[0]
     namespace = Namespace(first.metadata.namespace)
     subsets: dict[str, Subset] = {}
-    for subset in _subsets(rules):
-        subsets.setdefault(subset.name, subset)
-    policy = next((rule.traffic_policy for rule in rules if rule.traffic_policy), None)
+    extras_of_subsets: dict[str, PolicyExtras] = {}
+    for rule, subset in _subsets(rules):
+        if subsets.setdefault(subset.name, subset) is subset and subset.name in rule.extras.subsets:
+            extras_of_subsets[subset.name] = rule.extras.subsets[subset.name]
+    speaking = _speaking(rules)
+    policy = speaking.traffic_policy
     return MergedRule(
         host=complete(first.host, namespace, domain_suffix),
         namespace=namespace,
@@ -95,8 +110,18 @@ def _merge(domain_suffix: str, *rules: DestinationRule) -> MergedRule:
         traffic_policy=policy,
         subsets=subsets,
         rules=rules,
+        source=first.extras.source,
+        extras=speaking.extras.traffic_policy,
+        extras_of_subsets=extras_of_subsets,
         traits=frozenset(trait for each in _policies(policy, subsets) for trait in _traits(each)),
     )
+
+
+def _speaking(rules: Iterable[DestinationRule]) -> DestinationRule:
+    """Whose traffic policy counts; where there is none, extras may still have one."""
+    first, *others = rules
+    found = (rule for rule in (first, *others) if rule.traffic_policy)
+    return next(found, None) or next((rule for rule in others if rule.extras.traffic_policy), first)
 
 
 def _policies(policy: TrafficPolicy | None, subsets: Mapping[str, Subset]) -> tuple[TrafficPolicy, ...]:
@@ -113,6 +138,5 @@ def _traits(policy: TrafficPolicy) -> Iterator[Trait]:
         yield "proxyProtocol"
 
 
-def _subsets(rules: Iterable[DestinationRule]) -> Iterator[Subset]:
-    for rule in rules:
-        yield from rule.subsets
+def _subsets(rules: Iterable[DestinationRule]) -> Iterator[tuple[DestinationRule, Subset]]:
+    return ((rule, subset) for rule in rules for subset in rule.subsets)

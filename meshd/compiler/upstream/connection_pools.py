@@ -11,6 +11,7 @@ from typing import Final, Literal
 from meshd import plan
 from meshd.registry.service import Port
 from meshd.resources.destination_rule import RetryBudget
+from meshd.resources.extras import PolicyExtras
 from meshd.resources.traffic_policy import ConnectionPoolSettings, HTTPSettings, TcpKeepalive, TCPSettings
 
 _IDLE: Final = timedelta(hours=1)
@@ -19,15 +20,17 @@ _HTTP2: Final = frozenset({"HTTP2", "GRPC", "GRPC-WEB"})
 _BUDGET: Final = plan.RetryBudget()
 _NO_TCP: Final = TCPSettings()
 _NO_HTTP: Final = HTTPSettings()
+_NO_EXTRAS: Final = PolicyExtras()
 
 
-def circuit_breakers(pool: ConnectionPoolSettings | None) -> plan.CircuitBreakers:
+def circuit_breakers(pool: ConnectionPoolSettings | None, extras: PolicyExtras = _NO_EXTRAS) -> plan.CircuitBreakers:
+    """`extras` can mean a zero (CB-15)."""
     tcp, http = _parts(pool)
     return plan.CircuitBreakers(
         max_connections=tcp.max_connections or plan.UNLIMITED,
         max_pending_requests=http.http1_max_pending_requests or plan.UNLIMITED,
         max_requests=http.http2_max_requests or plan.UNLIMITED,
-        max_retries=http.max_retries or plan.UNLIMITED,
+        max_retries=(http.max_retries or plan.UNLIMITED) if extras.max_retries is None else extras.max_retries,
     )
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from meshd import plan
+from meshd.resources.extras import PolicyExtras
 from meshd.resources.traffic_policy import OutlierDetection
 
 _DEFAULT: Final = plan.OutlierDetection()
+_NO_EXTRAS: Final = PolicyExtras()
 
 
-def outlier_detection(settings: OutlierDetection | None) -> plan.OutlierDetection | None:
+def outlier_detection(
+    settings: OutlierDetection | None, extras: PolicyExtras = _NO_EXTRAS
+) -> plan.OutlierDetection | None:
+    """`extras` can mean a zero (CB-14): then nobody is taken out."""
     if settings is None:
         return None
     split = settings.split_external_local_origin_errors
@@ -20,7 +25,9 @@ def outlier_detection(settings: OutlierDetection | None) -> plan.OutlierDetectio
         consecutive_local_origin_failure=_count(settings.consecutive_local_origin_failures, 5) if split else None,
         interval=settings.interval or _DEFAULT.interval,
         base_ejection_time=settings.base_ejection_time or _DEFAULT.base_ejection_time,
-        max_ejection_percent=settings.max_ejection_percent or _DEFAULT.max_ejection_percent,
+        max_ejection_percent=(settings.max_ejection_percent or _DEFAULT.max_ejection_percent)
+        if extras.max_ejection_percent is None
+        else extras.max_ejection_percent,
         split_external_local_origin_errors=split,
         error_codes=tuple(sorted(set(settings.outlier_detection_http_error_codes))),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from meshd.mesh.rules import MergedRule
 from meshd.resources.destination_rule import (
@@ -12,12 +13,17 @@ from meshd.resources.destination_rule import (
     TrafficPolicy,
     TunnelSettings,
 )
+from meshd.resources.extras import PolicyExtras
 from meshd.resources.traffic_policy import (
     ClientTLSSettings,
     ConnectionPoolSettings,
     LoadBalancerSettings,
     OutlierDetection,
 )
+
+T = TypeVar("T")
+
+_NONE: Final = PolicyExtras()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,7 @@ class Policy:
     proxy_protocol: ProxyProtocol | None = None
     retry_budget: RetryBudget | None = None
     selected: bool = False
+    extras: PolicyExtras = _NONE
 
 
 def effective_policy(rule: MergedRule | None, subset: str, port: int) -> Policy:
@@ -44,7 +51,37 @@ def effective_policy(rule: MergedRule | None, subset: str, port: int) -> Policy:
     base = _level(rule.traffic_policy, port)
     own = rule.subsets[subset].traffic_policy if subset else rule.traffic_policy
     policy = _over(base, own, port) if subset and own else base
-    return replace(policy, tunnel=own.tunnel if own else None, selected=rule.selector is not None)
+    return replace(
+        policy,
+        tunnel=own.tunnel if own else None,
+        selected=rule.selector is not None,
+        extras=_extras(rule, subset, own, port),
+    )
+
+
+def _extras(rule: MergedRule, subset: str, own: TrafficPolicy | None, port: int) -> PolicyExtras:
+    """A subset inherits what neither its own extras nor its own policy say something else about (C-DP-04)."""
+    base = rule.extras or _NONE
+    if not subset:
+        return base
+    extras, said = rule.extras_of_subsets.get(subset, _NONE), _said(own, port)
+    breaks = said.connection_pool or said.outlier_detection
+    return PolicyExtras(
+        max_retries=_first(extras.max_retries, base.max_retries, said.connection_pool),
+        max_ejection_percent=_first(extras.max_ejection_percent, base.max_ejection_percent, said.outlier_detection),
+        load_balancing=_first(extras.load_balancing, base.load_balancing, said.load_balancer),
+        circuit_breaker=_first(extras.circuit_breaker, base.circuit_breaker, breaks),
+        cluster=_first(extras.cluster, base.cluster, None),
+    )
+
+
+def _first(own: T | None, base: T | None, instead: object) -> T | None:
+    """`instead`: what the subset has in the words of the API, where its extras have none."""
+    return own if own is not None or instead else base
+
+
+def _said(own: TrafficPolicy | None, port: int) -> Policy:
+    return _four_parts(_for_port(own, port) or own) if own else Policy()
 
 
 def _level(policy: TrafficPolicy | None, port: int) -> Policy:

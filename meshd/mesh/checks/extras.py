@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from meshd.decode.writing import written
 from meshd.fields import Message
@@ -12,12 +12,12 @@ from meshd.mesh.survey import Survey
 from meshd.names import ServiceHost
 from meshd.problems import Origin, Problem, Problems
 from meshd.resources.destination_rule import DestinationRule
-from meshd.resources.extras import EXTRAS, extras_place
+from meshd.resources.extras import EXTRAS, VirtualServiceExtras, extras_place
 from meshd.resources.gateway import Gateway
 from meshd.resources.virtual_service import VirtualService
 
-_OBEYED: Final = frozenset({"also", "websocketUpgrade"})
-"""Of a route."""
+_OBEYED: Final = frozenset({"also", "maxEjectionPercent", "maxRetries", "websocketUpgrade"})
+"""Of routes and policies."""
 
 _Holder = VirtualService | DestinationRule | Gateway
 
@@ -52,7 +52,19 @@ def _place(holder: _Holder) -> Origin:
 def _names(extras: Message) -> set[str]:
     """What of it asks to be acted on."""
     found = written(extras)
-    if not {"http", "tls", "tcp"} & found.keys():
-        return set(found)
-    routes = (route for part in found.values() if isinstance(part, dict) for route in part.values())
-    return {name for route in routes if isinstance(route, dict) for name in route} - _OBEYED
+    return set(_of_routes(found) if isinstance(extras, VirtualServiceExtras) else _of_parts(found)) - _OBEYED
+
+
+def _of_routes(found: Mapping[str, Any]) -> Iterator[str]:
+    return (name for routes in found.values() for route in routes.values() for name in route)
+
+
+def _of_parts(found: Mapping[str, Any]) -> Iterator[str]:
+    for name, part in found.items():
+        match name:
+            case "subsets":
+                yield from (inner for policy in part.values() for inner in policy)
+            case "trafficPolicy":
+                yield from part
+            case _:
+                yield name
