@@ -9,6 +9,7 @@ from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.route.v3 import route_components_pb2 as route
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
 
+from meshd.envoy.formats import text_format
 from meshd.envoy.headers import to_add, to_remove
 from meshd.envoy.matches import regex
 from meshd.envoy.retries import retry_policy
@@ -67,7 +68,11 @@ def redirect(action: Redirect) -> route.RedirectAction:
 
 
 def respond(action: Respond) -> route.DirectResponseAction:
-    return route.DirectResponseAction(status=action.status, body=_body(action.body) if action.body else None)
+    return route.DirectResponseAction(
+        status=action.status,
+        body=_body(action.body) if action.body else None,
+        body_format=text_format(action.body_format) if action.body_format else None,
+    )
 
 
 def _body(body: bytes) -> DataSource:

@@ -159,8 +159,11 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Respond:
+    """`body`: as it is. `body_format`, instead: text that Envoy fills in, as it does the values of headers."""
+
     status: int
     body: bytes = b""
+    body_format: str = ""
     headers: tuple[tuple[str, str], ...] = ()
 
 

@@ -79,7 +79,8 @@ def test_who_is_not_in_the_registry_is_refused_with_a_reason():
     (route,) = last.routes
     assert last.domains == ("*",)
     assert isinstance(route.action, Respond)
-    assert (route.action.status, [name for name, _ in route.action.headers]) == (502, ["x-meshd-reason"])
+    assert (route.action.status, route.action.headers) == (502, (("x-meshd-reason", route.action.body_format),))
+    assert route.action.body_format == "host %REQ(:authority):253% is not in the registry"
 
 
 def test_services_that_need_capture_or_do_not_speak_http_are_not_in_the_table():

@@ -482,7 +482,7 @@ def test_http_tls_and_other_bytes_share_a_port(strict):
 @pytest.mark.spec("SC-14")
 def test_what_is_unknown_is_refused(strict):
     assert strict.told("10.99.0.1", 7004) == ""
-    assert strict.get("10.99.0.1", 9000, "unknown.example") == (502, "host is not in the registry")
+    assert strict.get("10.99.0.1", 9000, "unknown.example") == (502, "host unknown.example is not in the registry")
     assert strict.told("10.97.1.9", 7009) == ""
 
 

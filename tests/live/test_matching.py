@@ -434,7 +434,7 @@ CASES = (
     ),
     only(
         "S-unknown-hosts-are-502-with-the-reason",
-        get().gives(502, headers={"x-meshd-reason": "host is not in the registry"}),
+        get().gives(502, headers={"x-meshd-reason": "host $host is not in the registry"}),
         mesh="",
     ),
 )

@@ -167,7 +167,9 @@ CASES = (
     ),
     asked(
         "SC-10-only-services-that-are-imported-and-have-the-port",
-        get().to("foreign.web.live", "web").gives(502, headers={"x-meshd-reason": "host is not in the registry"}),
+        get()
+        .to("foreign.web.live", "web")
+        .gives(502, headers={"x-meshd-reason": "host foreign.web.live is not in the registry"}),
         get().to("elsewhere.live", "web").gives(502),
         get().to("own.live", "web").gives(502),
     ),

@@ -40,7 +40,10 @@ BLACK_HOLE: Final = ClusterName("BlackHoleCluster")
 FORWARD_PROXY: Final = ClusterName("ForwardProxyCluster")
 """Where nothing is captured, the name in a request is all there is to find an unknown host by."""
 
-_REFUSED: Final = Respond(status=502, headers=((REASON, "host is not in the registry"),))
+_NOT_REGISTERED: Final = "host %REQ(:authority):253% is not in the registry"
+"""Said to who asked. Envoy refuses an authority that has what a name cannot have, so nothing else can be slipped in;
+and longer than this is no name."""
+_REFUSED: Final = Respond(status=502, body_format=_NOT_REGISTERED, headers=((REASON, _NOT_REGISTERED),))
 BLOCK_ALL: Final = VirtualHost(
     name="block_all", domains=("*",), routes=(Route(name="block_all", match=RouteMatch(), action=_REFUSED),)
 )

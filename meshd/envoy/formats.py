@@ -1,0 +1,10 @@
+"""Texts with commands such as `%REQ(:authority)%` -> the messages by which Envoy fills them in."""
+
+from __future__ import annotations
+
+from envoy.config.core.v3.base_pb2 import DataSource
+from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
+
+
+def text_format(text: str) -> SubstitutionFormatString:
+    return SubstitutionFormatString(text_format_source=DataSource(inline_string=text))
