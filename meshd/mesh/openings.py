@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final, Literal
 
@@ -26,6 +26,15 @@ class Opening:
     servers: tuple[GatewayServer, ...]
 
     @property
+    def behind_headers(self) -> Opening:
+        """Of the servers whose connections begin with a PROXY header, as their Gateways say in extras."""
+        return replace(self, servers=tuple(filter(expects_proxy_protocol, self.servers)))
+
+    @property
+    def without_headers(self) -> Opening:
+        return replace(self, servers=tuple(each for each in self.servers if not expects_proxy_protocol(each)))
+
+    @property
     def name(self) -> str:
         return f"{self.bind}_{self.port}"
 
@@ -44,20 +53,42 @@ def speaks(each: GatewayServer) -> Speaks:
     return family if family in {"http", "tls"} else "tcp"
 
 
+def expects_proxy_protocol(each: GatewayServer) -> bool:
+    """`L-EGRESS-TCP`. Requests say themselves for whom they are, and come without a header."""
+    if speaks(each) == "http" or has_requests(each):
+        return False
+    return each.server.port.number in each.gateway.extras.proxy_protocol_ports
+
+
+def has_requests(each: GatewayServer) -> bool:
+    """Behind its TLS."""
+    return each.server.port.protocol.upper() == "HTTPS"
+
+
 def conflicts(opening: Opening) -> Iterator[Problem]:
-    """Servers that cannot share their address with an earlier one; both ends are named."""
-    first = opening.servers[0]
-    for each in opening.servers[1:]:
-        if speaks(each) != speaks(first) or speaks(each) == "tcp":
-            yield _port_conflict(opening, first, each)
-    yield from _shared_names(opening)
+    """Servers that cannot share their address with an earlier one; both ends are named.
+
+    Connections with a PROXY header are told from requests and from TLS, but not from bytes that may begin as they do.
+    """
+    behind, others = opening.behind_headers, opening.without_headers
+    for part in (others, behind):
+        for each in part.servers[1:]:
+            if not _goes_with(part.servers[0], each):
+                yield _port_conflict(opening, part.servers[0], each)
+        yield from _shared_names(part)
+    if behind.servers and others.servers and speaks(others.servers[0]) == "tcp":
+        yield _port_conflict(opening, behind.servers[0], others.servers[0])
 
 
 def compatible(opening: Opening) -> tuple[GatewayServer, ...]:
-    """Those that speak what the first one does."""
+    """Those that speak what the first one does. All of them come behind a PROXY header, or none."""
     first = opening.servers[0]
-    others = () if speaks(first) == "tcp" else opening.servers[1:]
-    return (first, *(each for each in others if speaks(each) == speaks(first)))
+    return (first, *(each for each in opening.servers[1:] if _goes_with(first, each)))
+
+
+def _goes_with(first: GatewayServer, each: GatewayServer) -> bool:
+    """Bytes are told apart by nothing but the address in a PROXY header."""
+    return speaks(each) == speaks(first) and (speaks(each) != "tcp" or expects_proxy_protocol(each))
 
 
 def _bind(each: GatewayServer) -> str:

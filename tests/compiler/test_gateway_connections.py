@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from meshd.plan import HttpChain, OriginalDestination, TcpChain, Tunnel
+from meshd.names import ListenerName
+from meshd.plan import HttpChain, InternalAddress, InternalBind, OriginalDestination, TcpChain, Tunnel
 from meshd.resources.destination_rule import ProxyProtocol, TrafficPolicy, TunnelSettings
+from meshd.resources.gateway import Gateway, Server
 from meshd.resources.l4_routes import RouteDestination, TCPRoute
 from meshd.resources.mesh_config import Network, NetworkGateway
 from meshd.resources.resource import WorkloadSelector
@@ -29,6 +32,7 @@ from tests.builders import (
 )
 from tests.compiler.gateways import (
     EDGE,
+    REVIEWS,
     STORE,
     a_gateway_plan,
     a_tcp_route,
@@ -39,7 +43,7 @@ from tests.compiler.gateways import (
     tcp_chains,
     the_listener,
 )
-from tests.compiler.plans import codes
+from tests.compiler.plans import codes, listener
 
 CREDENTIAL = ServerTLSSettings(mode="SIMPLE", credential_name="shop")
 MIRROR = a_service_entry("mirror", ports=(a_port(5432, "tcp"),), endpoints=(an_endpoint("10.0.0.3"),))
@@ -383,8 +387,9 @@ def proxied(*, subset: bool):
 @pytest.mark.parametrize("subset", [False, True])
 def test_connections_go_where_their_proxy_header_says(subset: bool):
     front = a_gateway("front", a_server(5432, "TCP"), a_server(80))
+    led = a_virtual_service("led", tcp=(a_tcp_route(a_destination("edge.example", "proxied", 5432)),), http=())
 
-    plan = a_gateway_plan(ITS_SERVICE, BLOCK, proxied(subset=subset), front, BY_ADDRESS)
+    plan = a_gateway_plan(ITS_SERVICE, BLOCK, proxied(subset=subset), front, BY_ADDRESS, *(led,) * subset)
 
     by_name = {each.name: each for each in plan.listeners}
     assert by_name["0.0.0.0_5432"].proxy_protocol
@@ -393,6 +398,89 @@ def test_connections_go_where_their_proxy_header_says(subset: bool):
     assert chain.match.prefix_ranges == ("192.0.2.0/24",)
     (cluster,) = plan.clusters
     assert (cluster.name, cluster.discovery) == ("outbound|5432||block.shop", OriginalDestination())
+
+
+@pytest.mark.spec("X-10")
+def test_a_subset_to_which_no_route_leads_says_nothing_of_a_servers_connections():
+    plan = a_gateway_plan(
+        ITS_SERVICE, STORE, proxied(subset=True), a_gateway("front", a_server(5432, "TCP")),
+        bound("store", a_tcp_route()),
+    )  # fmt: skip
+
+    assert not the_listener(plan).proxy_protocol
+
+
+def expecting(name: str, *servers: Server, ports: tuple[int, ...] = (5432,)) -> Gateway:
+    """A Gateway that says in its extras at which ports connections begin with a PROXY header."""
+    extras = json.dumps({"proxyProtocolPorts": ports})
+    return a_gateway(name, *servers, annotations={"meshd.io/extras": extras})
+
+
+def by_block(name: str, block: str) -> VirtualService:
+    route = a_tcp_route(a_destination(f"{name}.shop"), destination_subnets=(block,))
+    return bound(name, route, gateways=(name,))
+
+
+def a_block(name: str):
+    port = a_port(5432, "tcp")
+    return a_service_entry(name, resolution="NONE", ports=(port,), addresses=("192.0.2.0/24",), endpoints=())
+
+
+@pytest.mark.spec("X-10", "C-EG-10")
+def test_several_gateways_share_a_port_by_the_addresses_in_proxy_headers():
+    plan = a_gateway_plan(
+        a_block("one"), expecting("one", a_server(5432, "TCP")), by_block("one", "192.0.2.0/24"),
+        a_block("two"), expecting("two", a_server(5432, "MONGO")), by_block("two", "2001:db8::/32"),
+    )  # fmt: skip
+
+    assert the_listener(plan).proxy_protocol
+    chains = tcp_chains(plan, "0.0.0.0_5432")
+    assert [chain.match.prefix_ranges for chain in chains] == [("192.0.2.0/24",), ("2001:db8::/32",)]
+    assert {cluster.discovery for cluster in plan.clusters} == {OriginalDestination()}
+
+
+@pytest.mark.spec("X-10", "C-EG-10")
+@pytest.mark.parametrize("protocol", ["HTTP", "HTTPS"])
+def test_requests_and_connections_with_a_proxy_header_share_a_port(protocol: str):
+    tls = "ISTIO_MUTUAL" if protocol == "HTTPS" else None
+    web = a_gateway("web", a_server(5432, protocol, "web.example", tls=tls))
+    plan = a_gateway_plan(
+        REVIEWS, web, a_virtual_service("web", a_route(), hosts=("web.example",), gateways=("web",)),
+        a_block("one"), expecting("one", a_server(5432, "TCP")), by_block("one", "192.0.2.0/24"),
+    )  # fmt: skip
+
+    inside = ListenerName("0.0.0.0_5432_proxied")
+    outer, inner = listener(plan, "0.0.0.0_5432"), listener(plan, inside)
+    requests, rest = outer.chains
+    assert isinstance(requests, HttpChain)
+    assert rest.match.transport == ("raw_buffer" if tls else None)
+    assert (outer.proxy_protocol, inner.proxy_protocol, inner.bind) == (False, True, InternalBind())
+    assert [chain.match.prefix_ranges for chain in inner.chains] == [("192.0.2.0/24",)]
+    (lead,) = (each for each in plan.endpoints if each.cluster == inside)
+    assert [endpoint.address for endpoint in lead.endpoints] == [InternalAddress(listener=inside)]
+
+
+@pytest.mark.spec("X-10", "X-7")
+def test_behind_the_header_may_be_tls_of_the_mesh():
+    front = expecting("one", a_server(5432, "TLS", "one.example", tls="ISTIO_MUTUAL"))
+
+    plan = a_gateway_plan(a_block("one"), front, by_block("one", "192.0.2.0/24"))
+
+    (chain,) = tcp_chains(plan, "0.0.0.0_5432")
+    assert the_listener(plan).proxy_protocol
+    assert (chain.match.prefix_ranges, chain.match.server_names) == (("192.0.2.0/24",), ("one.example",))
+    assert chain.tls is not None
+    assert chain.tls.requires_client_certificate
+
+
+@pytest.mark.spec("X-10")
+def test_bytes_without_a_header_cannot_be_told_from_those_with_one():
+    result = compiled_gateway(
+        a_block("one"), expecting("one", a_server(5432, "TCP")), by_block("one", "192.0.2.0/24"),
+        STORE, a_gateway("two", a_server(5432, "TCP")), bound("store", a_tcp_route(), gateways=("two",)),
+    )  # fmt: skip
+
+    assert codes(result) == ["E-GW-PORT-CONFLICT"]
 
 
 @pytest.mark.spec("X-10")

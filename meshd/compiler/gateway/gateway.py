@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from meshd.compiler.gateway.listeners import Opened, opened
+from meshd.compiler.gateway.listeners import Opened
 from meshd.compiler.gateway.ports import OwnPort, own_ports, target_ports
+from meshd.compiler.gateway.proxied import opened_at
 from meshd.compiler.gateway.traffic import Traffic
 from meshd.compiler.host import Host, workload_name
 from meshd.compiler.part import Part, Planned, planned
@@ -17,6 +18,7 @@ from meshd.mesh.openings import Opening, openings, speaks
 from meshd.names import SecretName
 from meshd.plan import Cluster
 from meshd.problems import Problem
+from meshd.registry.service import Port
 from meshd.resources.workload_entry import WorkloadEntry
 
 
@@ -25,7 +27,11 @@ def gateway_plan(mesh: Mesh, host: Host, entry: WorkloadEntry, memo: Memo, *, al
     own = memo.recall(own_ports, mesh.services, host, workload_name(entry), alone)
     traffic = Traffic(mesh, host, memo)
     places = openings(servers_for(mesh, host.client, memo), target_ports(own))
-    found = [opened(traffic, each, proxy_protocol=_expects_proxy_protocol(traffic, each, own)) for each in places]
+    found = [
+        each
+        for place in places
+        for each in opened_at(traffic, place, proxy_protocol=_expects_proxy_protocol(traffic, place, own))
+    ]
     return planned("gateway", host, _reached(traffic), _opened(found))
 
 
@@ -79,7 +85,8 @@ def _secrets(cluster: Cluster) -> list[SecretName]:
 def _expects_proxy_protocol(traffic: Traffic, opening: Opening, own: tuple[OwnPort, ...]) -> bool:
     """X-10: the DestinationRule of the gateway's own service has its clients send a PROXY header.
 
-    Where only subsets do, these are for connections: requests carry their Host.
+    Where only subsets do, those count to which some route leads, and they are for connections: requests carry their
+    Host.
     """
     numbers = {each.server.port.number for each in opening.servers}
     for service, port, _ in own:
@@ -87,7 +94,12 @@ def _expects_proxy_protocol(traffic: Traffic, opening: Opening, own: tuple[OwnPo
             upstream = traffic.view.upstream(service)
             if upstream.policy(port).proxy_protocol:
                 return True
-            subsets = (upstream.policies[each.name] for each in upstream.clusters if each.port == port.number)
-            if speaks(opening.servers[0]) == "tcp" and any(policy.proxy_protocol for policy in subsets):
+            if speaks(opening.servers[0]) == "tcp" and traffic.is_led_to(service, port, _with_header(upstream, port)):
                 return True
     return False
+
+
+def _with_header(upstream: Upstream, port: Port) -> frozenset[str]:
+    """The subsets to which clients send it."""
+    clusters = (each for each in upstream.clusters if each.port == port.number and each.subset)
+    return frozenset(each.subset for each in clusters if each.proxy_protocol)

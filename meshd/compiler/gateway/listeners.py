@@ -14,8 +14,9 @@ from meshd.compiler.gateway.server_tls import Termination, server_tls
 from meshd.compiler.gateway.traffic import Traffic
 from meshd.compiler.http.faults import delays_exponentially
 from meshd.compiler.http.matches import Entrance
+from meshd.compiler.http.overrides import has_overrides
 from meshd.mesh.gateways import GatewayServer
-from meshd.mesh.openings import Opening, compatible, conflicts, speaks
+from meshd.mesh.openings import Opening, compatible, has_requests, speaks
 from meshd.names import ListenerName, RouteTableName
 from meshd.plan import (
     Bind,
@@ -79,7 +80,7 @@ class _Opening:
         self._tables: list[RouteTable] = []
         self._secrets: list[Secret] = []
         self._passed: list[Passed] = []
-        self._problems: list[Problem] = list(conflicts(opening))
+        self._problems: list[Problem] = []
         self._strict = self._asking_for_certificates()
 
     def opened(self) -> Opened:
@@ -145,9 +146,18 @@ class _Opening:
         *,
         grpc_web: bool,
     ) -> None:
-        delays = self._traffic.memo.recall(delays_exponentially, table.routes)
-        chain = self._traffic.memo.recall(
-            _http_chain, table.routes.name, prefix, origin, names, termination, grpc_web, table.dynamic_dns, delays
+        memo, routes = self._traffic.memo, table.routes
+        chain = memo.recall(
+            _http_chain,
+            routes.name,
+            prefix,
+            origin,
+            names,
+            termination,
+            grpc_web,
+            table.dynamic_dns,
+            memo.recall(delays_exponentially, routes),
+            memo.recall(has_overrides, routes),
         )
         self._requests.append(chain)
         self._tables.append(table.routes)
@@ -169,18 +179,18 @@ class _Opening:
     def _terminate(self, each: GatewayServer, tls: ServerTLSSettings) -> None:
         termination = self._termination(each, tls)
         self._secrets.extend(termination.secrets)
-        if _has_requests(each):
+        if has_requests(each):
             self._https(each, termination)
         else:
             self._tcp(each, termination)
 
     def _termination(self, each: GatewayServer, tls: ServerTLSSettings) -> Termination:
-        inside = "http" if _has_requests(each) else "tcp"
+        inside = "http" if has_requests(each) else "tcp"
         return self._traffic.memo.recall(server_tls, tls, self._traffic.host.settings, inside)
 
     def _asking_for_certificates(self) -> tuple[Ended, ...]:
         """The servers that take requests only from clients who show one."""
-        found = [(each, each.server.tls) for each in self._opening.servers if _has_requests(each)]
+        found = [(each, each.server.tls) for each in self._opening.servers if has_requests(each)]
         ended = [(each, self._termination(each, tls)) for each, tls in found if tls and tls.terminates]
         return tuple((each, end) for each, end in ended if demand(end.tls))
 
@@ -264,6 +274,7 @@ def _http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
     grpc_web: bool,  # noqa: FBT001
     dynamic_dns: bool,  # noqa: FBT001
     exponential_delays: bool,  # noqa: FBT001
+    header_overrides: bool,  # noqa: FBT001
 ) -> HttpChain:
     return HttpChain(
         route_table=table,
@@ -275,13 +286,9 @@ def _http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
         grpc_web=grpc_web,
         dynamic_dns=dynamic_dns,
         exponential_delays=exponential_delays,
+        header_overrides=header_overrides,
         origin=origin,
     )
-
-
-def _has_requests(each: GatewayServer) -> bool:
-    """Behind its TLS."""
-    return each.server.port.protocol.upper() == "HTTPS"
 
 
 def _speaks_grpc_web(each: GatewayServer) -> bool:

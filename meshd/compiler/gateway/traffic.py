@@ -17,10 +17,12 @@ from meshd.memo import Memo
 from meshd.mesh.bindings import Binding, Bindings, by_gateway
 from meshd.mesh.gateways import GatewayName, GatewayServer, bound_to
 from meshd.mesh.mesh import Mesh
+from meshd.mesh.named import named_by
 from meshd.mesh.visibility import service_for
 from meshd.names import ClusterName, Namespace, ServiceHost
 from meshd.plan import Forward
-from meshd.registry.service import Service
+from meshd.registry.hosts import complete
+from meshd.registry.service import Port, Service
 from meshd.resources.virtual_service import VirtualService
 
 ByHost = Mapping[ServiceHost, tuple[VirtualService, ...]]
@@ -87,6 +89,15 @@ class Traffic:
     def entrance(self, via: Iterable[GatewayName], port: int, scheme: Scheme, *, captured: bool = False) -> Entrance:
         return self.memo.recall(_entrance, self.host, " ".join(via), port, scheme, captured)
 
+    def is_led_to(self, service: Service, port: Port, subsets: frozenset[str]) -> bool:
+        """Whether a route of anybody leads to one of these subsets of the port."""
+        if not subsets:
+            return False
+        wanted = {(service.host, number, subset) for number in (0, port.number) for subset in subsets}
+        suffix = self.host.settings.domain_suffix
+        each_once = {id(each): each for sharing in self._mesh.virtual_services.values() for each in sharing}
+        return any(wanted & self.memo.recall(_subsets_led_to, each, suffix) for each in each_once.values())
+
     def _using(self, found: Connections) -> Connections:
         self._used.update(to.cluster for chain in found.chains for to in chain.destinations)
         return found
@@ -125,6 +136,17 @@ def _of_gateway(name: GatewayName, namespace: Namespace, suffix: str, *named: Vi
 
 def _of_server(each: GatewayServer, bindings: Bindings) -> tuple[Binding, ...]:
     return tuple(bindings.to(each.hosts))
+
+
+def _subsets_led_to(virtual_service: VirtualService, suffix: str) -> frozenset[tuple[ServiceHost, int, str]]:
+    """Port 0 where a route names none."""
+    namespace = Namespace(virtual_service.metadata.namespace)
+    named = (each.destination for each in named_by(virtual_service))
+    return frozenset(
+        (complete(each.host, namespace, suffix), each.port.number if each.port else 0, each.subset)
+        for each in named
+        if each.subset
+    )
 
 
 def _entrance(host: Host, via: str, port: int, scheme: Scheme, captured: bool) -> Entrance:  # noqa: FBT001
