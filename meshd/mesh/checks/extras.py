@@ -13,19 +13,17 @@ from meshd.names import ServiceHost
 from meshd.problems import Origin, Problem, Problems
 from meshd.resources.destination_rule import DestinationRule
 from meshd.resources.extras import EXTRAS, VirtualServiceExtras, extras_place
-from meshd.resources.gateway import Gateway
 from meshd.resources.virtual_service import VirtualService
 
 _OBEYED: Final = frozenset({"also", "maxEjectionPercent", "maxRetries", "websocketUpgrade"})
 """Of routes and policies."""
 
-_Holder = VirtualService | DestinationRule | Gateway
+_Holder = VirtualService | DestinationRule
 
 
 def unsupported_extras(survey: Survey) -> Iterator[Problem]:
     mesh, memo = survey.mesh, survey.memo
     yield from memo.recall(_of_all, survey.virtual_services)
-    yield from memo.recall(_of_all, mesh.gateways)
     yield from memo.recall(_of_rules, mesh.destination_rules)
 
 
