@@ -66,7 +66,7 @@ def actions(rule: RouteRule, settings: MeshSettings, report: Report) -> Actions:
     extras = HTTPRouteExtras(
         websocket_upgrade=rule.websocket_upgrade,
         timeout=_timeout_extras(rule.http_req_timeout, report),
-        retries=_retry_extras(rule.http_req_retries, report),
+        retries=_retry_extras(rule.http_req_retries, settings, report),
         delay=faults.delay,
         abort=faults.abort,
     )
@@ -131,7 +131,7 @@ def _retries(old: OldRetry | None, settings: MeshSettings, report: Report) -> HT
     if simple is None:
         return None
     if simple.attempts == 0:
-        if simple.per_try_timeout is not None:
+        if simple.per_try_timeout is not None and simple.override_header_name is None:
             at = simple.origin.at("perTryTimeout")
             report.add("N-RETRY", at, "perTryTimeout is left out: it means nothing without attempts")
         return HTTPRetry(attempts=0, origin=simple.origin)
@@ -149,15 +149,23 @@ def _tried_again(simple: SimpleRetryPolicy, settings: MeshSettings, report: Repo
     )
 
 
-def _retry_extras(old: OldRetry | None, report: Report) -> RetryExtras | None:
+def _retry_extras(old: OldRetry | None, settings: MeshSettings, report: Report) -> RetryExtras | None:
     if old is None:
         return None
-    header = old.simple_retry.override_header_name if old.simple_retry else None
-    if header is not None and old.simple_retry:
-        _lose_header("number of retries", old.simple_retry.origin, report)
     if old.custom is not None:
         lose_custom(old.origin, report)
-    return RetryExtras(header=header, custom=old.custom) if header is not None or old.custom is not None else None
+        return RetryExtras(custom=old.custom)
+    simple = old.simple_retry
+    if simple is None or simple.override_header_name is None:
+        return None
+    _lose_header("number of retries", simple.origin, report)
+    if simple.attempts:
+        return RetryExtras(header=simple.override_header_name)
+    return RetryExtras(
+        header=simple.override_header_name,
+        retry_on=RETRY_ON if settings.preserve_v1alpha1_defaults else None,
+        per_try_timeout=simple.per_try_timeout,
+    )
 
 
 def _lose_header(what: str, at: Origin, report: Report) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3.dynamic_forward_proxy_pb2 import (
@@ -20,22 +19,25 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from google.protobuf.message import Message
 
 from meshd.envoy.dns_cache import dns_cache_config
-from meshd.envoy.route_filters import CORS, EXPONENTIAL_DELAYS, FAULT, GRPC_FAULT
+from meshd.envoy.header_overrides import COPIED, FAULTS_COPIED, FORGOTTEN, KEPT, TIMEOUT, copied, removed
+from meshd.envoy.route_filters import (
+    ABORT_ASKED,
+    ABORT_UNASKED,
+    CORS,
+    DELAY_ASKED,
+    DELAY_UNASKED,
+    EXPONENTIAL_DELAYS,
+    FAULT,
+    GRPC_FAULT,
+)
 from meshd.envoy.wire import packed
 from meshd.plan import HttpChain
-
-TIMEOUT_HEADER = "x-envoy-upstream-rq-timeout-ms"
-_KEPT = "x-meshd-rq-timeout-ms"
 
 
 def http_filters(chain: HttpChain, dns_refresh_rate: timedelta) -> list[HttpFilter]:
     """gRPC-Web first, so that an injected gRPC status is translated for the browser like any other."""
     filters = [_filter("envoy.filters.http.grpc_web", GrpcWeb())] if chain.grpc_web else []
-    if chain.exponential_delays:
-        filters += [_filter(name, HTTPFault(), disabled=True) for name in EXPONENTIAL_DELAYS]
-    filters += [_filter(FAULT, HTTPFault()), _filter(GRPC_FAULT, HTTPFault()), _filter(CORS, Cors())]
-    if _keeps_timeout_header(chain):
-        filters.append(_filter("envoy.filters.http.header_mutation", _restored_timeout()))
+    filters += [*_faults(chain), _filter(CORS, Cors()), *_late_mutations(chain)]
     if chain.dynamic_dns:
         lookup = HostLookup(dns_cache_config=dns_cache_config(dns_refresh_rate))
         filters.append(_filter("envoy.filters.http.dynamic_forward_proxy", lookup))
@@ -43,11 +45,28 @@ def http_filters(chain: HttpChain, dns_refresh_rate: timedelta) -> list[HttpFilt
     return [*filters, _filter("envoy.filters.http.router", Router())]
 
 
+def _faults(chain: HttpChain) -> list[HttpFilter]:
+    """Delays before aborts. What only few routes ask for is off unless they do."""
+    filters = []
+    if chain.header_overrides:
+        filters.append(_filter(FAULTS_COPIED, late.HeaderMutation(), disabled=True))
+    if chain.exponential_delays:
+        filters += [_filter(name, HTTPFault(), disabled=True) for name in EXPONENTIAL_DELAYS]
+    if chain.header_overrides:
+        filters += [_filter(name, HTTPFault(), disabled=True) for name in (DELAY_ASKED, DELAY_UNASKED)]
+    filters.append(_filter(FAULT, HTTPFault()))
+    if chain.header_overrides:
+        filters += [_filter(name, HTTPFault(), disabled=True) for name in (ABORT_ASKED, ABORT_UNASKED)]
+    return [*filters, _filter(GRPC_FAULT, HTTPFault())]
+
+
 def early_mutations(chain: HttpChain) -> list[TypedExtensionConfig]:
     """Puts the caller's timeout where Envoy, which strips it from untrusted callers, does not look (spec 7.3)."""
-    if not _keeps_timeout_header(chain):
+    kept = _kept(chain)
+    if not kept:
         return []
-    saved = early.HeaderMutation(mutations=[_removed(_KEPT), _copied(TIMEOUT_HEADER, to=_KEPT)])
+    mutations = [each for header in kept for each in (removed(KEPT[header]), copied(header, to=KEPT[header]))]
+    saved = early.HeaderMutation(mutations=mutations)
     name = "envoy.http.early_header_mutation.header_mutation"
     return [TypedExtensionConfig(name=name, typed_config=packed(saved))]
 
@@ -57,26 +76,29 @@ def _keeps_timeout_header(chain: HttpChain) -> bool:
     return chain.keep_timeout_header and chain.side == "outbound"
 
 
-def _restored_timeout() -> late.HeaderMutation:
-    return late.HeaderMutation(
-        mutations=late.Mutations(request_mutations=[_copied(_KEPT, to=TIMEOUT_HEADER), _removed(_KEPT)])
-    )
+def _kept(chain: HttpChain) -> tuple[str, ...]:
+    """Somebody may call a header of overrides by the name of Envoy's own."""
+    if chain.header_overrides:
+        return tuple(KEPT)
+    return (TIMEOUT,) if _keeps_timeout_header(chain) else ()
+
+
+def _late_mutations(chain: HttpChain) -> list[HttpFilter]:
+    """What a route says of its requests' headers wins over what holds for all; then nothing is kept any longer."""
+    restored = [copied(KEPT[TIMEOUT], to=TIMEOUT)] if _keeps_timeout_header(chain) else []
+    forgotten = [removed(KEPT[header]) for header in _kept(chain)]
+    if chain.header_overrides:
+        return [
+            *([_mutating("envoy.filters.http.header_mutation", restored)] if restored else []),
+            _filter(COPIED, late.HeaderMutation(), disabled=True),
+            _mutating(FORGOTTEN, forgotten),
+        ]
+    return [_mutating("envoy.filters.http.header_mutation", [*restored, *forgotten])] if restored else []
+
+
+def _mutating(name: str, mutations: list[HeaderMutation]) -> HttpFilter:
+    return _filter(name, late.HeaderMutation(mutations=late.Mutations(request_mutations=mutations)))
 
 
 def _filter(name: str, settings: Message, *, disabled: bool = False) -> HttpFilter:
     return HttpFilter(name=name, typed_config=packed(settings), disabled=disabled)
-
-
-def _removed(header: str) -> HeaderMutation:
-    return HeaderMutation(remove=header)
-
-
-def _copied(header: str, *, to: str) -> HeaderMutation:
-    """A header that is not there is not copied: its empty value is not kept."""
-    return HeaderMutation(
-        append=HeaderValueOption(
-            header=HeaderValue(key=to, value=f"%REQ({header})%"),
-            append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
-            keep_empty_value=False,
-        )
-    )

@@ -72,6 +72,8 @@ def _cluster_around(secret: EnvoyResource, number: int) -> bytes:
 def _listener_around(each: EnvoyResource | Part, number: int) -> bytes:
     """The filters that routes may configure must be there, or Envoy would not look at what they are told."""
     whole = table(each.name, True, each) if isinstance(each, Part) else each
-    chain = HttpChain(route_table=RouteTableName(whole.name), stat_prefix="trial")
+    chain = HttpChain(
+        route_table=RouteTableName(whole.name), stat_prefix="trial", exponential_delays=True, header_overrides=True
+    )
     around = Listener(name=ListenerName(f"trial-{number}"), bind=UnixBind(path=f"@trial-{number}"), chains=(chain,))
     return with_inline_routes(listener(around).body, {whole.name: whole.body})

@@ -19,6 +19,7 @@ from meshd.decode.writing import written
 from meshd.documents.json_text import json_node
 from meshd.fields import (
     Between,
+    Duration,
     LabelMap,
     Matching,
     Message,
@@ -42,6 +43,7 @@ from meshd.resources.legacy.custom import (
 from meshd.resources.legacy.l4_fault import L4FaultInjection
 from meshd.resources.legacy.string_match import StringMatch
 from meshd.resources.resource import Metadata
+from meshd.resources.retry import check_retry_on
 
 EXTRAS: Final = "meshd.io/extras"
 
@@ -56,7 +58,10 @@ NoneAtAll = Annotated[int, Between(0, 0)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceExtras(Message):
-    """Who calls: a host that implements the service, by an instance that has all of the labels (C-RR-05)."""
+    """Who calls: a host that implements the service, by an instance that has all of the labels (C-RR-05).
+
+    It says exactly what labels and namespaces can only come near to, and so stands in for those of a match or selector.
+    """
 
     host: Annotated[str, service_host]
     labels: LabelMap = field(default_factory=dict)
@@ -75,13 +80,19 @@ class TimeoutExtras(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryExtras(Message):
-    """`header`: where a request says how often it may be tried again (RTY-09, RTY-04)."""
+    """`header`: where a request says how often it may be tried again (RTY-09, RTY-04).
+
+    `retry_on` and `per_try_timeout` go with it where the route itself allows no retries, and so cannot say them (V-81).
+    """
 
     header: HeaderName | None = None
+    retry_on: str | None = None
+    per_try_timeout: Duration | None = None
     custom: Custom | None = None
 
     def check(self) -> Iterator[Problem]:
         yield from check_custom(self.custom, self.origin.at("custom"), IN_RETRY)
+        yield from check_retry_on(self.retry_on, self.origin.at("retryOn"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +125,9 @@ class L4RouteExtras(Message):
     l4_fault: L4FaultInjection | None = None
 
 
+_NO_L4: Final = L4RouteExtras()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualServiceExtras(Message):
     """Of HTTP routes by their names; of TLS and TCP routes, which have none, by their positions from 0."""
@@ -121,6 +135,12 @@ class VirtualServiceExtras(Message):
     http: Mapping[str, HTTPRouteExtras] = field(default_factory=dict)
     tls: Mapping[Position, L4RouteExtras] = field(default_factory=dict)
     tcp: Mapping[Position, L4RouteExtras] = field(default_factory=dict)
+
+    def of_tls(self, position: int) -> L4RouteExtras:
+        return self.tls.get(str(position), _NO_L4)
+
+    def of_tcp(self, position: int) -> L4RouteExtras:
+        return self.tcp.get(str(position), _NO_L4)
 
 
 # --- policies, services and gateways --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from meshd.fields import Duration, Int32, Message
-from meshd.problems import Problem, nearest
+from meshd.problems import Origin, Problem, nearest
 from meshd.resources.finding import invalid
 
 RETRY_CONDITIONS: Final = frozenset(
@@ -46,11 +46,7 @@ class HTTPRetry(Message):
     def check(self) -> Iterator[Problem]:
         if self.attempts == 0:
             yield from self._check_disabled()
-        for condition in self.retry_on.split(",") if self.retry_on else ():
-            if condition not in RETRY_CONDITIONS | _STATUS_CODES:
-                yield invalid(
-                    self.origin.at("retryOn"), _unknown(condition), nearest(condition.strip(), RETRY_CONDITIONS)
-                )
+        yield from check_retry_on(self.retry_on, self.origin.at("retryOn"))
 
     def _check_disabled(self) -> Iterator[Problem]:
         """V-81."""
@@ -62,6 +58,12 @@ class HTTPRetry(Message):
         for name, is_given in given:
             if is_given:
                 yield invalid(self.origin.at(name), "means nothing without attempts", "set attempts to 1 or more")
+
+
+def check_retry_on(conditions: str | None, at: Origin) -> Iterator[Problem]:
+    for condition in conditions.split(",") if conditions else ():
+        if condition not in RETRY_CONDITIONS | _STATUS_CODES:
+            yield invalid(at, _unknown(condition), nearest(condition.strip(), RETRY_CONDITIONS))
 
 
 def _unknown(condition: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from meshd.compiler.custom import custom
 from meshd.compiler.destinations import Destinations, Target, Unroutable
 from meshd.compiler.http.headers import authority, request_edits, response_edits
 from meshd.compiler.http.retries import retry_policy
@@ -17,6 +18,7 @@ from meshd.problems import Problems
 from meshd.registry.service import Port
 from meshd.registry.settings import MeshSettings
 from meshd.resources.destination import Destination
+from meshd.resources.extras import HTTPRouteExtras
 from meshd.resources.virtual_service import HTTPRewrite, HTTPRoute, HTTPRouteDestination, MirrorPercentage
 
 _ALL = 1_000_000
@@ -30,9 +32,7 @@ class Forwarding:
     problems: Problems = ()
 
 
-def forward(
-    rule: HTTPRoute, settings: MeshSettings, destinations: Destinations, *, websockets: bool = True
-) -> Forwarding:
+def forward(rule: HTTPRoute, extras: HTTPRouteExtras, settings: MeshSettings, destinations: Destinations) -> Forwarding:
     """A destination that is out of reach fails the whole rule: its share must not go to the others unasked."""
     weighted = [(each, destinations.find(each.destination)) for each in _weighty(rule.route)]
     problems = tuple(found.problem for _, found in weighted if isinstance(found, Unroutable))
@@ -44,12 +44,15 @@ def forward(
     action = Forward(
         destinations=tuple(_weighted_cluster(each, found) for each, found in targets),
         timeout=rule.timeout or None,
-        retries=retry_policy(rule.retries, settings.default_http_retry_policy, sticky=_is_sticky(policies)),
+        retries=retry_policy(
+            rule.retries, settings.default_http_retry_policy, sticky=_is_sticky(policies), extras=extras.retries
+        ),
         path_rewrite=_path_rewrite(rule.rewrite),
         authority=(rule.rewrite.authority if rule.rewrite else None) or authority(rule.headers),
         mirrors=tuple(Mirror(cluster=to.cluster, millionths=share) for share, to in copies if isinstance(to, Target)),
         hash_keys=_hash_keys(policies),
-        websockets=websockets,
+        websockets=extras.websocket_upgrade is not False,  # RR-21
+        custom=custom(each.custom for each in (extras.timeout, extras.retries) if each),
     )
     return Forwarding(action=action, problems=tuple(to.problem for _, to in copies if isinstance(to, Unroutable)))
 

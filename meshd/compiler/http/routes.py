@@ -13,6 +13,7 @@ from meshd.compiler.http.faults import EVERY_REQUEST, abort, delay, delayed_shar
 from meshd.compiler.http.forwards import default_forward, forward
 from meshd.compiler.http.headers import request_edits, response_edits
 from meshd.compiler.http.matches import Conditions, Entrance, is_catch_all, route_matches
+from meshd.compiler.http.overrides import overrides
 from meshd.compiler.http.redirects import redirect, respond
 from meshd.compiler.http.second_conditions import with_second_conditions
 from meshd.compiler.upstream.upstream import Upstream
@@ -21,7 +22,10 @@ from meshd.plan import Action, Respond, Route, RouteMatch
 from meshd.problems import Origin, Problem, Problems
 from meshd.registry.service import Port
 from meshd.registry.settings import MeshSettings
+from meshd.resources.extras import HTTPRouteExtras
 from meshd.resources.virtual_service import HTTPMatchRequest, HTTPRoute, VirtualService
+
+_NO_EXTRAS: Final = HTTPRouteExtras()
 
 REASON: Final = "x-meshd-reason"
 """The response header in which the proxy says why it answers a request itself with an error."""
@@ -66,24 +70,25 @@ class _Place:
         )
         self.problems: list[Problem] = []
 
-    def admits_everything(self) -> bool:
-        return self._conditions.admit_everything()
+    def admits_everything(self, rule: HTTPRoute) -> bool:
+        return self._conditions.admit_everything(self.extras(rule).source)
 
-    def admits(self, match: HTTPMatchRequest) -> bool:
-        return self._conditions.admit_request(match)
+    def admits(self, match: HTTPMatchRequest, rule: HTTPRoute) -> bool:
+        return self._conditions.admit_request(match, self.extras(rule).source)
 
     def narrowed(self, match: RouteMatch, rule: HTTPRoute) -> RouteMatch:
-        extras = self._extras.get(rule.name)
-        return with_second_conditions(match, extras.also) if extras and extras.also else match
+        also = self.extras(rule).also
+        return with_second_conditions(match, also) if also else match
+
+    def extras(self, rule: HTTPRoute) -> HTTPRouteExtras:
+        return self._extras.get(rule.name, _NO_EXTRAS)
 
     def action(self, rule: HTTPRoute) -> Action:
         if rule.redirect:
             return redirect(rule.redirect, self._entrance.port, self._entrance.scheme)
         if rule.direct_response:
             return respond(rule.direct_response)
-        extras = self._extras.get(rule.name)
-        websockets = extras is None or extras.websocket_upgrade is not False  # RR-21
-        found = forward(rule, self._settings, self._destinations, websockets=websockets)
+        found = forward(rule, self.extras(rule), self._settings, self._destinations)
         self.problems.extend(found.problems)
         return found.action or _unavailable(found.problems[0], told=MESH in self._entrance.gateways)
 
@@ -98,14 +103,14 @@ def _until_catch_all(found: Iterator[Route]) -> Iterator[Route]:
 
 def _all(rules: Iterable[HTTPRoute], place: _Place) -> Iterator[Route]:
     for rule in rules:
-        matches = [match for match in rule.match if place.admits(match)]
-        if not rule.match and place.admits_everything():
-            yield from _routes(rule, None, RouteMatch(), place.action(rule))
+        matches = [match for match in rule.match if place.admits(match, rule)]
+        if not rule.match and place.admits_everything(rule):
+            yield from _routes(rule, place.extras(rule), None, RouteMatch(), place.action(rule))
         elif matches:
-            action = place.action(rule)
+            extras, action = place.extras(rule), place.action(rule)
             for match in matches:
                 for each in route_matches(match):
-                    yield from _routes(rule, match, place.narrowed(each, rule), action)
+                    yield from _routes(rule, extras, match, place.narrowed(each, rule), action)
 
 
 def _unavailable(why: Problem, *, told: bool) -> Respond:
@@ -114,10 +119,10 @@ def _unavailable(why: Problem, *, told: bool) -> Respond:
 
 
 def _routes(
-    rule: HTTPRoute, match: HTTPMatchRequest | None, route_match: RouteMatch, action: Action
+    rule: HTTPRoute, extras: HTTPRouteExtras, match: HTTPMatchRequest | None, route_match: RouteMatch, action: Action
 ) -> Iterator[Route]:
     """One, unless a delay that only some requests meet must have a route of its own."""
-    route = _route(rule, match, route_match, action)
+    route = replace(_route(rule, match, route_match, action), overrides=overrides(extras))
     share = delayed_share(rule.fault)
     if share < EVERY_REQUEST:
         yield replace(route, match=replace(route_match, millionths=share))

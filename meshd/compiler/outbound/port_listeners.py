@@ -10,6 +10,7 @@ from meshd.compiler.connections.chain_order import arrange
 from meshd.compiler.connections.groups import ConnectionGroups, Group
 from meshd.compiler.connections.server_first import speaks_first
 from meshd.compiler.http.faults import delays_exponentially
+from meshd.compiler.http.overrides import has_overrides
 from meshd.compiler.http.virtual_hosts import Table
 from meshd.compiler.outbound.offers import Served
 from meshd.compiler.outbound.places import Place
@@ -153,7 +154,10 @@ def _http_chain(view: View, place: Place, requests: Requests, network: str, tabl
     names = " ".join(sorted(view.dynamic_clusters))
     dynamic_dns = requests.finds_unknown or view.memo.recall(_leads_to, table, names)
     delays = view.memo.recall(delays_exponentially, table)
-    return view.memo.recall(_made_http_chain, place, table.name, network, requests.has_grpc_web, dynamic_dns, delays)
+    overridden = view.memo.recall(has_overrides, table)
+    return view.memo.recall(
+        _made_http_chain, place, table.name, network, requests.has_grpc_web, dynamic_dns, delays, overridden
+    )
 
 
 def _made_http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
@@ -163,6 +167,7 @@ def _made_http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
     grpc_web: bool,  # noqa: FBT001
     dynamic_dns: bool,  # noqa: FBT001
     exponential_delays: bool,  # noqa: FBT001
+    header_overrides: bool,  # noqa: FBT001
 ) -> HttpChain:
     return HttpChain(
         route_table=table,
@@ -172,6 +177,7 @@ def _made_http_chain(  # noqa: PLR0917 (a memo knows inputs by their place)
         grpc_web=grpc_web,
         dynamic_dns=dynamic_dns,
         exponential_delays=exponential_delays,
+        header_overrides=header_overrides,
         origin=place.origin,
     )
 

@@ -15,7 +15,9 @@ from meshd.resources.destination_rule import DestinationRule
 from meshd.resources.extras import EXTRAS, VirtualServiceExtras, extras_place
 from meshd.resources.virtual_service import VirtualService
 
-_OBEYED: Final = frozenset({"also", "maxEjectionPercent", "maxRetries", "websocketUpgrade"})
+_OBEYED: Final = frozenset(
+    {"abort", "also", "delay", "maxEjectionPercent", "maxRetries", "retries", "timeout", "websocketUpgrade"}
+)
 """Of routes and policies."""
 
 _Holder = VirtualService | DestinationRule
