@@ -13,6 +13,7 @@ from datetime import timedelta
 from meshd.deliver.nack import KINDS, Rejection
 from meshd.deliver.snapshot import Snapshot, Table
 from meshd.deliver.xds import ProxyServer, Session
+from meshd.envoy.internal_listeners import is_internal
 from meshd.envoy.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, EnvoyResource, TypeUrl
 
 
@@ -62,6 +63,23 @@ class _Step:
     towards: Callable[[Snapshot, Snapshot], Snapshot]
 
 
+def _add_new_clusters(now: Snapshot, target: Snapshot) -> Snapshot:
+    """Nothing leads to these yet, whatever they lead to themselves."""
+    added = {name: each for name, each in target.endpoints.items() if name not in now.clusters}
+    return replace(
+        now,
+        clusters={**target.clusters, **now.clusters},
+        endpoints={**now.endpoints, **added},
+        routes={**target.routes, **now.routes},
+        secrets={**now.secrets, **target.secrets},
+    )
+
+
+def _add_internal_listeners(now: Snapshot, target: Snapshot) -> Snapshot:
+    """Endpoints lead to them, so they come first; and are dropped with the others, when none does any more."""
+    return replace(now, listeners={**now.listeners, **_new_internal_listeners(now, target)})
+
+
 def _add_clusters(now: Snapshot, target: Snapshot) -> Snapshot:
     """New route tables are already there when a new listener asks for them; changed ones wait for their turn.
 
@@ -93,6 +111,10 @@ def _drop_clusters(now: Snapshot, target: Snapshot) -> Snapshot:
     return replace(target, endpoints={name: now.endpoints[name] for name in target.endpoints})
 
 
+_BEFORE_ENDPOINTS_LEAD_INSIDE = (
+    _Step(types=(SECRET, CLUSTER, ENDPOINTS), towards=_add_new_clusters),
+    _Step(types=(LISTENER,), towards=_add_internal_listeners),
+)
 _STEPS = (
     _Step(types=(SECRET, CLUSTER, ENDPOINTS), towards=_add_clusters),
     _Step(types=(LISTENER,), towards=_add_listeners),
@@ -129,9 +151,10 @@ def push_secrets(server: ProxyServer, secrets: Table) -> None:
 async def _steps(server: ProxyServer, target: Snapshot, audience: _Audience, warming: timedelta) -> PushResult:
     clusters = tuple(name for name in target.endpoints if name not in server.served.clusters)
     secrets = tuple(name for name in target.secrets if name not in server.served.secrets)
-    for step in _STEPS:
+    first = _BEFORE_ENDPOINTS_LEAD_INSIDE if _new_internal_listeners(server.served, target) else ()
+    for step in (*first, *_STEPS):
         server.serve(step.towards(server.served, target), step.types)
-        if step.towards is _add_clusters:
+        if step.towards in {_add_new_clusters, _add_clusters}:
             await audience.warmed(ENDPOINTS, clusters, warming)
         elif step.towards is _add_listeners and secrets:
             await audience.warmed(SECRET, secrets, warming)
@@ -143,6 +166,13 @@ async def _steps(server: ProxyServer, target: Snapshot, audience: _Audience, war
             server.serve(target, _EVERYTHING)
             return Absent()
     return await _verdict(audience)
+
+
+def _new_internal_listeners(now: Snapshot, target: Snapshot) -> dict[str, EnvoyResource]:
+    """Those that are added or changed."""
+    had = {name: each.version for name, each in now.listeners.items()}
+    changed = {name: each for name, each in target.listeners.items() if had.get(name) != each.version}
+    return {name: each for name, each in changed.items() if is_internal(each.body)}
 
 
 async def _verdict(audience: _Audience) -> PushResult:
