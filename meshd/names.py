@@ -24,6 +24,12 @@ SecretName = NewType("SecretName", str)
 DnsName = NewType("DnsName", str)
 """A name that the resolver of this host looks up: lower case, IDNA, no trailing dot."""
 
+
+def is_srv(name: str) -> bool:
+    """Whether SRV records are what it has: `_http._tcp.shop.example` (RFC 2782). No host is called like that."""
+    return name.startswith("_") and name.partition(".")[2].startswith("_")
+
+
 RevisionId = NewType("RevisionId", str)
 """A git commit id (40 hex digits), or what `source/files.py` gives a directory."""
 

@@ -11,6 +11,7 @@ from meshd.deliver.delivery import Delivery
 from meshd.deliver.error import DeliveryError
 from meshd.deliver.target import ProxyTarget, Refused, Target
 from meshd.envoy import affected, assignments
+from meshd.envoy.answers import Resolved
 from meshd.envoy.resource import EnvoyResource
 from meshd.memo import Memo
 from meshd.names import DnsName, ProxyName, RevisionId
@@ -50,7 +51,7 @@ class _Known:
         return [*names, *(self.unhealthy ^ before.unhealthy)]
 
 
-class _Addresses(Mapping[DnsName, tuple[str, ...]]):
+class _Addresses(Mapping[DnsName, Resolved]):
     """Of each name, once it is asked for: of ten thousand names a change concerns a few."""
 
     __slots__ = ("_answers",)
@@ -58,7 +59,7 @@ class _Addresses(Mapping[DnsName, tuple[str, ...]]):
     def __init__(self, answers: Mapping[DnsName, Answer]) -> None:
         self._answers = answers
 
-    def __getitem__(self, name: DnsName) -> tuple[str, ...]:
+    def __getitem__(self, name: DnsName) -> Resolved:
         return _first_leading(self._answers[name])
 
     def __iter__(self) -> Iterator[DnsName]:
@@ -158,8 +159,10 @@ def _of_the_disk(error: OSError) -> DeliveryError:
     return DeliveryError(f"{error.filename}: {error.strerror}", "is the disk full, or not writable?")
 
 
-def _first_leading(answer: Answer) -> tuple[str, ...]:
+def _first_leading(answer: Answer) -> Resolved:
     """The address for who wants only one comes first; the order of the others has no meaning."""
+    if answer.targets:
+        return tuple(sorted(answer.targets, key=lambda target: (target.ip != answer.first, target)))
     if not answer.first:
         return answer.addresses
     return (answer.first, *(address for address in answer.addresses if address != answer.first))

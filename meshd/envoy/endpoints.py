@@ -17,6 +17,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from google.protobuf.struct_pb2 import Struct, Value
 
 from meshd.envoy.addresses import internal_address, pipe_address, socket_address
+from meshd.envoy.answers import Resolved, Spot, as_text, spots
 from meshd.envoy.resource import ENDPOINTS, EnvoyResource
 from meshd.envoy.scalars import uint32
 from meshd.envoy.wire import resource, serialised
@@ -36,6 +37,9 @@ from meshd.plan import (
 _MOST_WEIGHT: Final = 4_294_967_295
 """Envoy refuses localities of one priority that weigh more together."""
 
+_LAST_PRIORITY: Final = 128
+"""Envoy knows no more."""
+
 MESH_TLS: Final = Struct(fields={"tlsMode": Value(string_value="istio")})
 """What the endpoint of a cluster says of itself where it speaks the mesh's TLS, and the cluster asks for."""
 
@@ -46,15 +50,23 @@ _SOCKET_MATCH: Final = "envoy.transport_socket_match"
 
 
 class _Place(NamedTuple):
-    """One address to connect to. Sorts as it is written: failover group, locality, then address."""
+    """One address to connect to. Sorts as it is written: failover group, locality, then address.
+
+    `rank`: the order of failover that SRV records give, inside the group of their endpoint.
+    """
 
     priority: int
+    rank: int
     locality: Locality
     address: str
     port: int
     weight: int
     speaks_mesh_tls: bool
     unhealthy: bool
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return self.priority, self.rank
 
 
 class _Uses(NamedTuple):
@@ -66,7 +78,7 @@ class _Uses(NamedTuple):
 
 def assignments(
     plan: ProxyPlan,
-    addresses: Mapping[DnsName, tuple[str, ...]],
+    addresses: Mapping[DnsName, Resolved],
     memo: Memo,
     unhealthy: frozenset[str] = frozenset(),
 ) -> tuple[EnvoyResource, ...]:
@@ -75,8 +87,7 @@ def assignments(
     DNS changes make passes of their own, without `render`: give them a memory of their own, or the turn of the one
     forgets what the other remembered.
     """
-    # The memory goes by identity, and only strings by value: the resolver hands out equal tuples, not the same.
-    answers = {name: " ".join(found) for name, found in addresses.items()}
+    answers = {name: as_text(found) for name, found in addresses.items()}
     return tuple(
         memo.recall(
             _assignment,
@@ -91,7 +102,7 @@ def assignments(
 def affected(
     plan: ProxyPlan,
     names: Collection[str],
-    addresses: Mapping[DnsName, tuple[str, ...]],
+    addresses: Mapping[DnsName, Resolved],
     memo: Memo,
     unhealthy: frozenset[str] = frozenset(),
 ) -> tuple[EnvoyResource, ...]:
@@ -102,7 +113,7 @@ def affected(
     users = memo.recall(_users, plan.endpoints)
     chosen = [plan.endpoints[position] for position in sorted({p for name in names for p in users.get(name, ())})]
     return tuple(
-        _assignment(each, _among(uses, unhealthy), *[" ".join(addresses.get(name, ())) for name in uses.names])
+        _assignment(each, _among(uses, unhealthy), *[as_text(addresses.get(name, ())) for name in uses.names])
         for each, uses in zip(chosen, _all_uses(tuple(chosen)), strict=True)
     )
 
@@ -130,11 +141,10 @@ def _among(uses: _Uses, unhealthy: frozenset[str]) -> str:
 
 
 def _assignment(endpoints: ClusterEndpoints, unhealthy: str, *answers: str) -> EnvoyResource:
-    """`answers` belong to the DNS endpoints, in order: addresses with a space between."""
+    """`answers` belong to the DNS endpoints, in order, as text."""
     places = list(_distinct(sorted(_places(endpoints, frozenset(unhealthy.split()), iter(answers)))))
-    message = ClusterLoadAssignment(
-        cluster_name=endpoints.cluster, endpoints=list(_localities(_bearable(places), endpoints.locality_weights))
-    )
+    groups = _groups(_bearable(places), endpoints.locality_weights)
+    message = ClusterLoadAssignment(cluster_name=endpoints.cluster, endpoints=list(groups))
     return resource(ENDPOINTS, endpoints.cluster, serialised(message), endpoints.origin)
 
 
@@ -142,23 +152,29 @@ def _places(endpoints: ClusterEndpoints, unhealthy: frozenset[str], answers: Ite
     for each in endpoints.endpoints:
         is_unhealthy = each.workload in unhealthy
         found = _found(each.address, answers)  # even of one that is left out: the answers come in order
-        for address in () if is_unhealthy and endpoints.drops_unhealthy else found:
+        for spot in () if is_unhealthy and endpoints.drops_unhealthy else found:
             yield _Place(
-                each.priority, each.locality, address, each.port, each.weight, each.speaks_mesh_tls, is_unhealthy
+                priority=each.priority,
+                rank=spot.rank,
+                locality=each.locality,
+                address=spot.address,
+                port=each.port if spot.port is None else spot.port,
+                weight=each.weight * spot.weight,
+                speaks_mesh_tls=each.speaks_mesh_tls,
+                unhealthy=is_unhealthy,
             )
 
 
-def _found(address: PlanAddress, answers: Iterator[str]) -> Sequence[str]:
+def _found(address: PlanAddress, answers: Iterator[str]) -> Sequence[Spot]:
     match address:
         case IpAddress():
-            return (address.ip,)
+            return (Spot(address.ip),)
         case UnixAddress():
-            return (address.path,)
+            return (Spot(address.path),)
         case InternalAddress():
-            return (f"{_INTERNAL}{address.listener} {address.endpoint_id}",)
+            return (Spot(f"{_INTERNAL}{address.listener} {address.endpoint_id}"),)
         case DnsAddress():
-            answer = next(answers).split()
-            return answer[:1] if address.first_only else answer
+            return spots(next(answers), first_only=address.first_only)
         case _ as unknown:
             assert_never(unknown)
 
@@ -181,10 +197,15 @@ def _bearable(places: list[_Place]) -> list[_Place]:
     return [place._replace(weight=max(1, place.weight * room // total)) for place in places]
 
 
-def _localities(places: list[_Place], weights: tuple[LocalityWeight, ...]) -> Iterator[endpoint.LocalityLbEndpoints]:
+def _groups(places: list[_Place], weights: tuple[LocalityWeight, ...]) -> Iterator[endpoint.LocalityLbEndpoints]:
+    """Envoy wants priorities without gaps: those that somebody has at the moment are numbered from 0."""
     given = {(each.priority, each.locality): each.weight for each in weights}
-    for group, members in groupby(places, key=lambda place: (place.priority, place.locality)):
-        yield _locality_endpoints(*group, list(members), given.get(group))
+    orders = sorted({place.order for place in places})
+    numbers = {order: min(number, _LAST_PRIORITY) for number, order in enumerate(orders)}
+    numbered = sorted((numbers[place.order], place.locality, place) for place in places)
+    for (number, locality), group in groupby(numbered, key=lambda each: each[:2]):
+        members = [place for _, _, place in group]
+        yield _locality_endpoints(number, locality, members, given.get((members[0].priority, locality)))
 
 
 def _locality_endpoints(

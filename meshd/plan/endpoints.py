@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from meshd.names import ClusterName, DnsName, ListenerName, Locality
+from meshd.names import ClusterName, DnsName, ListenerName, Locality, is_srv
 from meshd.problems import NOWHERE, Origin
 
 
@@ -24,10 +24,17 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsAddress:
-    """A name to look up; `first_only` takes one address of each fresh answer (DNS_ROUND_ROBIN)."""
+    """A name to look up; `first_only` takes one address of each fresh answer (DNS_ROUND_ROBIN).
+
+    With `is_srv` it has SRV records, which say the ports, shares and order of failover too.
+    """
 
     name: DnsName
     first_only: bool = False
+
+    @property
+    def is_srv(self) -> bool:
+        return is_srv(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +53,13 @@ Address = IpAddress | UnixAddress | DnsAddress | InternalAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class SrvTarget:
-    """Where an SRV record leads, once its target is looked up: who says the port and the share, as RFC 2782 has them.
+    """One address to which an SRV record leads, with what the record says of it (RFC 2782).
 
-    Not part of any plan: it is what takes the place of a `DnsAddress` whose name is one of a service.
+    Not part of any plan: such come in the place of a `DnsAddress` whose `is_srv`.
     """
 
     priority: int
+    target: DnsName
     ip: str
     port: int
     weight: int
@@ -59,7 +67,9 @@ class SrvTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One place where a service answers. `port` is 0 for a Unix socket. `priority` 0 is tried first.
+    """One place where a service answers. `priority` 0 is tried first.
+
+    `port` is 0 for a Unix socket, and where SRV records tell it.
 
     `speaks_mesh_tls`: it takes the cluster's `mesh_tls` (spec 6.4). `workload`: the `namespace/name` of the entry that
     runs on this very host, whose probes say whether it is healthy (spec W-17); else empty.

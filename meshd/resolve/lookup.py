@@ -1,126 +1,88 @@
-"""One look-up of one name: its families asked in parallel, nameserver after nameserver, over TCP what is truncated."""
+"""One look-up of one name: its families asked in parallel, nameserver after nameserver, with ever more patience."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import TypeVar
 
-import dns.asyncquery
 import dns.exception
 import dns.message
 import dns.name
-import dns.rcode
 import dns.rdatatype
 
 from meshd.names import DnsName
-from meshd.resolve.answer import Reason
+from meshd.resolve.answer import Reason, most_telling
+from meshd.resolve.exchange import GarbledError, ask
 from meshd.resolve.nameservers import Nameserver, Nameservers
+from meshd.resolve.reading import Failed, Found, FoundRecords, addresses, records
 from meshd.resolve.settings import Family, ResolverSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """In the order of the server; `ttl` is the least of the whole chain of aliases."""
-
-    addresses: tuple[str, ...]
-    canonical: str
-    ttl: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    reason: Reason
-
 
 Result = Found | Failed
 
+T = TypeVar("T")
+Read = Callable[[dns.message.Message], T | Failed]
+
 
 class Lookup:
-    """Shared by all names. The first try of a query and its later ones wait in different queues, so that names whose
-    servers are slow or dead do not hold up the others.
+    """Shared by all names. Who has waited in vain at every nameserver waits on in a queue of its own, so that names
+    whose servers are slow or dead do not hold up the others.
     """
 
     def __init__(self, settings: ResolverSettings, nameservers: Nameservers) -> None:
         self.nameservers = nameservers
         self._settings = settings
-        self._first_tries = asyncio.Semaphore(settings.queries)
-        self._later_tries = asyncio.Semaphore(settings.patient_queries)
+        self._queries = asyncio.Semaphore(settings.queries)
+        self._patient_queries = asyncio.Semaphore(settings.patient_queries)
 
     async def families(self, name: DnsName) -> dict[Family, Result]:
         families = self._settings.families
-        results = await asyncio.gather(*(self._family(name, family) for family in families))
+        results = await asyncio.gather(*(self._asked_around(name, family, addresses) for family in families))
         return dict(zip(families, results, strict=True))
 
-    async def _family(self, name: DnsName, family: Family) -> Result:
+    async def srv(self, name: DnsName) -> FoundRecords | Failed:
+        return await self._asked_around(name, "SRV", records)
+
+    async def _asked_around(self, name: DnsName, kind: str, read: Read[T]) -> T | Failed:
         try:
-            query = dns.message.make_query(dns.name.from_text(name), dns.rdatatype.from_text(family))
+            query = dns.message.make_query(dns.name.from_text(name), dns.rdatatype.from_text(kind))
         except (dns.exception.DNSException, UnicodeError):
             return Failed("BadName")
-        result: Result = Failed("Timeout")
-        for number, (server, patience) in enumerate(self._tries()):
-            async with self._later_tries if number else self._first_tries:
-                result = await self._asked(query, server, patience)
+        reasons: list[Reason] = []
+        for server, patience, queue in self._tries():
+            async with queue:
+                result = await self._asked(query, server, patience, read)
+            if not isinstance(result, Failed):
+                return result
+            reasons.append(result.reason)
             if not _ask_another(result):
-                break
-        return result
+                return result
+        return Failed(most_telling(reasons))
 
-    def _tries(self) -> Iterator[tuple[Nameserver, timedelta]]:
-        for patience in self._settings.timeouts:
+    def _tries(self) -> Iterator[tuple[Nameserver, timedelta, asyncio.Semaphore]]:
+        for number, patience in enumerate(self._settings.timeouts):
             for server in self.nameservers.in_order():
-                yield server, patience
+                yield server, patience, self._patient_queries if number else self._queries
 
-    async def _asked(self, query: dns.message.Message, server: Nameserver, patience: timedelta) -> Result:
-        seconds = patience.total_seconds()
+    async def _asked(
+        self, query: dns.message.Message, server: Nameserver, patience: timedelta, read: Read[T]
+    ) -> T | Failed:
         try:
-            response, _ = await dns.asyncquery.udp_with_fallback(
-                query, server.ip, timeout=seconds, port=server.port, ignore_unexpected=True
-            )
-            result = _read(response)
-        except dns.exception.Timeout:
+            response = await ask(query, server, patience.total_seconds())
+        except GarbledError:
             self.nameservers.was_silent(server)
-            return Failed("Timeout")
-        except OSError:
-            self.nameservers.was_silent(server)
-            return Failed("Unreachable")
-        except Exception:  # noqa: BLE001 - whatever a lying server makes the parser raise, the next one is asked
             return Failed("Malformed")
+        except OSError as error:
+            self.nameservers.was_silent(server)
+            return Failed("Timeout" if isinstance(error, TimeoutError) else "Unreachable")
         self.nameservers.answered(server)
-        return result
+        try:
+            return read(response)
+        except dns.exception.DNSException:  # such as aliases in a circle
+            return Failed("Malformed")
 
 
-def _read(response: dns.message.Message) -> Result:
-    match response.rcode():
-        case dns.rcode.NXDOMAIN:
-            return Failed("NXDOMAIN")
-        case dns.rcode.NOERROR:
-            return _found(response)
-        case dns.rcode.REFUSED:
-            return Failed("REFUSED")
-        case _:
-            return Failed("SERVFAIL")
-
-
-def _found(response: dns.message.Message) -> Result:
-    if not isinstance(response, dns.message.QueryMessage):
-        return Failed("Malformed")
-    chain = response.resolve_chaining()
-    if chain.answer is None:
-        return Failed("NoAnswer")
-    return Found(
-        addresses=tuple(record.address for record in chain.answer),
-        canonical=chain.canonical_name.to_text(omit_final_dot=True).lower(),
-        ttl=timedelta(seconds=chain.minimum_ttl),
-    )
-
-
-def _ask_another(result: Result) -> bool:
+def _ask_another(failed: Failed) -> bool:
     """Whether another nameserver, or the same once more, could know better."""
-    return isinstance(result, Failed) and result.reason in (
-        "Timeout",
-        "Unreachable",
-        "SERVFAIL",
-        "REFUSED",
-        "Malformed",
-    )
+    return failed.reason not in ("NXDOMAIN", "NoAnswer", "NoService", "BadName")

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Literal
 
-from meshd.resolve.answer import Answer, Reason, kept
-from meshd.resolve.lookup import Failed, Found, Result
+from meshd.resolve.answer import Answer, Reason, Trouble, kept, most_telling, nothing
+from meshd.resolve.lookup import Result
+from meshd.resolve.reading import Failed, Found
 from meshd.resolve.settings import Family
 
-# When the families fail differently, the reason that says most.
-_TELLING: Final[tuple[Reason, ...]] = (
-    "BadName",
-    "NXDOMAIN",
-    "REFUSED",
-    "SERVFAIL",
-    "Malformed",
-    "Unreachable",
-    "Timeout",
-    "NoAnswer",
-)
 
-
-def merged(results: Mapping[Family, Result], before: Answer | None, now: datetime) -> Answer:
+def merged(
+    results: Mapping[Family, Result], before: Answer | None, now: datetime, max_staleness: timedelta | None = None
+) -> Answer:
     found = {family: result for family, result in results.items() if isinstance(result, Found)}
     failed = {family: result.reason for family, result in results.items() if isinstance(result, Failed)}
     if found:
-        return _fresh(found, failed, before, now)
-    reason = min(failed.values(), key=_TELLING.index)
-    since = (before.failing_since if before is not None else None) or now
-    if before is not None and before.addresses:
-        return kept(before, reason, since)
-    return Answer(addresses=(), looked_up=now, expires=now, error=reason, failing_since=since, source="none")
+        return _fresh(found, failed, before, now, max_staleness)
+    return failing(before, most_telling(failed.values()), now)
+
+
+def failing(before: Answer | None, reason: Reason, now: datetime, culprit: str = "") -> Answer:
+    since = began(before, now)
+    if before is None or before.source == "none":
+        return nothing(reason, since, now, culprit)
+    if before.source == "expired":
+        return replace(before, error=reason, failing_since=since, culprit=culprit)
+    return kept(before, reason, since, culprit) if before.addresses else nothing(reason, since, now, culprit)
+
+
+def began(before: Answer | None, now: datetime) -> datetime:
+    """When look-ups began to fail, if the present one does."""
+    return (before.failing_since if before is not None else None) or now
 
 
 def from_hosts(addresses: tuple[str, ...], now: datetime) -> Answer:
@@ -42,32 +43,47 @@ def from_hosts(addresses: tuple[str, ...], now: datetime) -> Answer:
     )
 
 
+def volunteered(found: Found, families: tuple[Family, ...], now: datetime) -> Answer | None:
+    """What the answer to another question tells of a name."""
+    told = tuple(address for address in found.addresses if family_of(address) in families)
+    return _fresh({"A": replace(found, addresses=told)}, {}, None, now, None) if told else None
+
+
 def family_of(address: str) -> Family:
     return "AAAA" if ":" in address else "A"
 
 
+def first_of(before: Answer | None, among: tuple[str, ...], otherwise: str) -> str:
+    return before.first if before is not None and before.first in among else otherwise
+
+
 def _fresh(
-    found: Mapping[Family, Found], failed: Mapping[Family, Reason], before: Answer | None, now: datetime
+    found: Mapping[Family, Found],
+    failed: Mapping[Family, Reason],
+    before: Answer | None,
+    now: datetime,
+    max_staleness: timedelta | None,
 ) -> Answer:
     in_order = tuple(address for family in sorted(found) for address in found[family].addresses)
-    stale = _stale(failed, before)
+    stale = _stale(failed, before, now, max_staleness)
     addresses = tuple(sorted({*in_order, *stale}))
-    still_first = before is not None and before.first in addresses
-    error: Reason | Literal[""] = next((failed[family_of(address)] for address in stale), "")
+    error: Trouble = next((failed[family_of(address)] for address in stale), "")
     return Answer(
         addresses=addresses,
-        first=before.first if before is not None and still_first else in_order[0],
+        first=first_of(before, addresses, in_order[0]),
         canonical=next(iter(found.values())).canonical,
         looked_up=now,
         expires=now + min(result.ttl for result in found.values()),
         error=error,
-        failing_since=((before.failing_since if before is not None else None) or now) if error else None,
+        failing_since=began(before, now) if error else None,
     )
 
 
-def _stale(failed: Mapping[Family, Reason], before: Answer | None) -> tuple[str, ...]:
+def _stale(
+    failed: Mapping[Family, Reason], before: Answer | None, now: datetime, max_staleness: timedelta | None
+) -> tuple[str, ...]:
     """Of a family that could not be looked up this time, what is known; a family that has no addresses has none."""
-    if before is None:
+    if before is None or (max_staleness is not None and now - began(before, now) > max_staleness):
         return ()
     unknown = {family for family, reason in failed.items() if reason != "NoAnswer"}
     return tuple(address for address in before.addresses if family_of(address) in unknown)

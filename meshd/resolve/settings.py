@@ -17,7 +17,8 @@ class ResolverSettings:
 
     An answer is looked up again after its TTL, but within `floor` and `ceiling`; a failure after `retry_first`,
     then twice that, up to `retry_ceiling`. Every nameserver is given the first of `timeouts`, which is
-    short lest dead names hold up others, then each the next.
+    short lest dead names hold up others, then each the next. What could not be looked up for `max_staleness` is used no
+    longer; None: for ever.
     """
 
     nameservers: tuple[str, ...] = ()
@@ -30,6 +31,7 @@ class ResolverSettings:
     retry_first: timedelta = timedelta(seconds=1)
     retry_ceiling: timedelta = timedelta(seconds=60)
     timeouts: tuple[timedelta, ...] = (timedelta(milliseconds=300), timedelta(seconds=1), timedelta(seconds=2))
+    max_staleness: timedelta | None = None
     queries: int = 400
     patient_queries: int = 100
 

@@ -75,7 +75,7 @@ async def test_addresses_that_cannot_be_saved_now_are_saved_when_the_disk_is_bac
         house.server.set("db.shop", "10.0.0.1")
         await house.want("db.shop")
         house.clock.advance(timedelta(seconds=5))
-        await house.resolver._saving
+        await house.resolver._keeping.idle()
         file.parent.mkdir()
 
         house.clock.advance(timedelta(seconds=5))

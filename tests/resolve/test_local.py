@@ -90,7 +90,7 @@ async def test_names_that_failed_are_looked_up_at_once_with_new_nameservers(tmp_
         house.clock.advance(UPKEEP)
         await house.until(lambda: entry.failures == 2)
 
-        assert house.answer("db.shop").error == "Timeout"
+        assert house.answer("db.shop").error == "Unreachable"
 
 
 def test_a_nameserver_that_answers_others_keeps_its_place_when_one_name_has_no_answer():
