@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import textwrap
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from meshd.cli.asking import asked, json_option, say_json, socket_option
+from meshd.cli.certificates import certificate_lines
 from meshd.cli.exits import NO
-
-WIDTH: Final = 100
+from meshd.cli.screen import mark, printable, wrapped
 
 Status = dict[str, Any]
 _GOOD = {
@@ -20,6 +18,8 @@ _GOOD = {
     "ProxiesHealthy": "True",
     "EndpointsFresh": "True",
     "WorkloadsHealthy": "True",
+    "Captured": "True",
+    "CertificatesValid": "True",
     "Stalled": "False",
 }
 
@@ -43,7 +43,7 @@ def command(context: click.Context, socket_path: Path, output: str) -> None:
 
 def text(status: Status) -> str:
     """At most 100 columns; a section that has nothing to say is left out."""
-    status = _printable(status)
+    status = printable(status)
     revision = status["revision"]
     lines = [
         _title(status),
@@ -59,35 +59,22 @@ def text(status: Status) -> str:
     lines += ["", *_section("endpoints", _endpoints(status["endpoints"]))]
     workloads = [line for workload in status.get("workloads", []) for line in _workload(workload)]
     lines += ["", *_section("workloads", workloads)] if workloads else []
+    certificates = certificate_lines(status.get("certificates", []))
+    lines += ["", *_section("certs", certificates)] if certificates else []
     told = [line for condition in status["conditions"] for line in _condition(condition)]
     lines += ["", *_section("conditions", told)]
     if status["problems"]:
-        lines += ["", "problems", *(line for problem in status["problems"] for line in _wrapped(problem["text"], 2))]
+        lines += ["", "problems", *(line for problem in status["problems"] for line in wrapped(problem["text"], 2))]
     return "\n".join(lines)
-
-
-def _printable(told: Any) -> Any:  # noqa: ANN401  (JSON)
-    """Commits and files are others' words: no control sequence of theirs reaches the terminal."""
-    if isinstance(told, str):
-        return "".join(character if character.isprintable() else "\ufffd" for character in told)
-    if isinstance(told, dict):
-        return {key: _printable(value) for key, value in told.items()}
-    return [_printable(value) for value in told] if isinstance(told, list) else told
 
 
 def _title(status: Status) -> str:
     word = "ready" if status["ready"] else "not ready"
-    return f"{status['host']}  {_mark(good=status['ready'])} {word}   meshd {status['version']}"
+    return f"{status['host']}  {mark(good=status['ready'])} {word}   meshd {status['version']}"
 
 
 def _section(title: str, lines: list[str]) -> list[str]:
     return [f"{title if index == 0 else '':<11}{line}" for index, line in enumerate(lines)]
-
-
-def _mark(*, good: bool) -> str:
-    """Two shapes, for who has no colours: a pipe, NO_COLOR, an eye."""
-    mark = "●" if good else "○"
-    return mark if os.environ.get("NO_COLOR") else click.style(mark, fg="green" if good else "red")
 
 
 def _revision(commit: dict[str, str] | None) -> str:
@@ -98,9 +85,7 @@ def _revision(commit: dict[str, str] | None) -> str:
 
 def _source(source: dict[str, Any]) -> list[str]:
     ailment = [f"pushes are not noticed at once: {source['ailment']}"] if source.get("ailment") else []
-    return [
-        line for text in (f"{source['url']}  branch {source['branch']}", *ailment) for line in _wrapped(text, 0, 11)
-    ]
+    return [line for text in (f"{source['url']}  branch {source['branch']}", *ailment) for line in wrapped(text, 0, 11)]
 
 
 def _proxy(proxy: dict[str, Any]) -> list[str]:
@@ -108,38 +93,32 @@ def _proxy(proxy: dict[str, Any]) -> list[str]:
     words = "acknowledged" if proxy["acknowledged"] else "not acknowledged"
     process = f"pid {proxy['pid']}" if proxy["pid"] else "no process"
     line = (
-        f"{_mark(good=good)} {proxy['name']:<8} {proxy['state']:<10} {process:<12} "
+        f"{mark(good=good)} {proxy['name']:<8} {proxy['state']:<10} {process:<12} "
         f"generation {proxy['generation'] or '-'} {words}"
     )
     rejections = [] if proxy["acknowledged"] else proxy.get("rejections", [])
-    return [line, *(part for text in rejections for part in _wrapped(text, 2, room=11))]
+    return [line, *(part for text in rejections for part in wrapped(text, 2, room=11))]
 
 
 def _endpoints(endpoints: dict[str, Any]) -> list[str]:
     count, stale = endpoints["names"], endpoints["stale"]
     if not count:
         return ["no DNS names"]
-    lines = [f"{_mark(good=not stale)} {count} DNS names, {len(stale)} not fresh"]
+    lines = [f"{mark(good=not stale)} {count} DNS names, {len(stale)} not fresh"]
     told = [f"{entry['name']}: {entry['error']}, {entry['kept']} kept" for entry in stale[:10]]
-    return lines + [part for text in told for part in _wrapped(text, 2, room=11)]
+    return lines + [part for text in told for part in wrapped(text, 2, room=11)]
 
 
 def _workload(workload: dict[str, Any]) -> list[str]:
     word = "healthy" if workload["healthy"] else "unhealthy"
     return [
-        f"{_mark(good=workload['healthy'])} {workload['workload'][:70]} {word}",
-        *_wrapped(workload["reason"], 2, room=11),
+        f"{mark(good=workload['healthy'])} {workload['workload'][:70]} {word}",
+        *wrapped(workload["reason"], 2, room=11),
     ]
 
 
 def _condition(condition: dict[str, Any]) -> list[str]:
     good = _GOOD.get(condition["type"], condition["status"]) == condition["status"]
-    mark = _mark(good=good) if condition["type"] in _GOOD else " "
-    line = f"{mark} {condition['type']:<16} {condition['status']:<8} {condition['reason']}"
-    return [line, *_wrapped(condition["message"], 2, room=11)]
-
-
-def _wrapped(text: str, indent: int, room: int = 0) -> list[str]:
-    """Within 100 columns, of which `room` are taken already."""
-    margin = " " * indent
-    return textwrap.wrap(text, WIDTH - room, initial_indent=margin, subsequent_indent=margin + "  ")
+    shape = mark(good=good) if condition["type"] in _GOOD else " "
+    line = f"{shape} {condition['type']:<17} {condition['status']:<8} {condition['reason']}"
+    return [line, *wrapped(condition["message"], 2, room=11)]

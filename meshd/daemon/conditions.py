@@ -16,6 +16,8 @@ Type = Literal[
     "EndpointsFresh",
     "ProxiesHealthy",
     "WorkloadsHealthy",
+    "Captured",
+    "CertificatesValid",
 ]
 Status = Literal["True", "False", "Unknown"]
 
@@ -46,6 +48,10 @@ class Conditions:
         self._known[kind] = condition
         if before is None or (before.status, before.reason) != (status, reason):
             self._changed(condition)
+
+    def forget(self, kind: Type) -> None:
+        """Nobody asks for it on this host any more."""
+        self._known.pop(kind, None)
 
     def get(self, kind: Type) -> Condition | None:
         return self._known.get(kind)

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ import structlog
 from meshd.config import AgentConfig, load_config
 from meshd.control import Awaited, Reply, Request, awaited
 from meshd.daemon import watchdog, wiring
+from meshd.daemon.certificate_watch import CertificateWatch
 from meshd.daemon.control_server import ControlServer
 from meshd.daemon.delivery_room import DeliveryRoom
 from meshd.daemon.events import log_outcome
@@ -47,6 +48,7 @@ class Daemon:
         self.passes = Passes(work=self._pass, poll=self._until_poll)
         self.rooms = Rooms(config, delivery, self.passes.triggers.pull)
         self.observed = Observed(self.rooms)
+        self.certificates = CertificateWatch(self.rooms, lambda: datetime.now(UTC), self.observed.certified)
         self._errands: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -72,7 +74,7 @@ class Daemon:
 
     def _companions(self) -> list[Coroutine[None, None, None]]:
         every = watchdog.interval()
-        return [self._attend(), *([watchdog.feed(every, self._is_well)] if every else [])]
+        return [self._attend(), self.certificates.run(), *([watchdog.feed(every, self._is_well)] if every else [])]
 
     def _is_well(self) -> bool:
         return self.passes.age() < watchdog.PATIENCE + self.rooms.config.repository.timeout
@@ -118,6 +120,7 @@ class Daemon:
             await asyncio.to_thread(wiring.keep_config, self._config_path, self.rooms.config)
             await self._keep_proxies()
             await self._resume()
+            self.certificates.soon()
         if "endpoints" in pulled:
             await self.rooms.push_endpoints()
         good = pulled <= SMALL or await self._whole_pass(again="sync" in pulled)
@@ -131,6 +134,8 @@ class Daemon:
         self.observed.begin()
         await self.rooms.notice_pushes()
         delivered = await self._reconcile(again=again)
+        await self.rooms.keep_capture()
+        self.certificates.soon()
         return await self._keep_proxies() and delivered
 
     async def _reconcile(self, *, again: bool) -> bool:

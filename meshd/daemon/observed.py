@@ -11,9 +11,11 @@ import structlog
 
 from meshd import __version__
 from meshd.control import Json, Reply
+from meshd.daemon.certificates import Certificate
+from meshd.daemon.capturing import Captured
 from meshd.daemon.conditions import Conditions
 from meshd.daemon.events import log_condition
-from meshd.daemon.sentences import ailment, healthy, rejection_body, rejection_sentence
+from meshd.daemon.sentences import ailment, certificates_condition, healthy, rejection_body, rejection_sentence
 from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, Unread, Workload, status
 from meshd.deliver.error import DeliveryError
 from meshd.names import RevisionId
@@ -37,6 +39,7 @@ class Host(Protocol):
     def names(self) -> int: ...
     def stale_names(self) -> tuple[StaleName, ...]: ...
     def workloads(self) -> tuple[Workload, ...]: ...
+    def captured(self) -> Captured | None: ...
     def is_behind(self, revision: str, head: RevisionId, /) -> bool: ...
 
 
@@ -59,6 +62,7 @@ class Observed:
         self._outcome: Outcome | None = None
         self._failure: Failure | None = None
         self._proxy_error: ProxyError | None = None
+        self._certificates: tuple[Certificate, ...] = ()
         self._conditions.set("SourceVerified", "Unknown", "NotConfigured", "commits are not checked for signatures")
 
     # --- events ---
@@ -104,11 +108,17 @@ class Observed:
             log.error("proxy.failed", error=str(error), hint=error.hint)
         self._proxy_error = error
 
+    def certified(self, certificates: tuple[Certificate, ...]) -> None:
+        """One that is bad does not make the host unready: what is served is in force, and often works."""
+        self._certificates = certificates
+        self._conditions.set("CertificatesValid", *certificates_condition(certificates))
+
     def assess(self, proxies: Iterable[Proxy]) -> None:
         """Brings the conditions that depend on the proxies and on DNS up to date."""
         looked = tuple(proxies)
         self._assess_endpoints()
         self._assess_workloads()
+        self._assess_capture()
         healthy = self._assess_proxies(looked)
         if self._host.active is None:
             self._conditions.set("Ready", "False", *self._why_nothing_is_active())
@@ -155,6 +165,14 @@ class Observed:
         else:
             self._conditions.set("WorkloadsHealthy", "True", "Probed" if workloads else "NoProbes")
 
+    def _assess_capture(self) -> None:
+        """Nor does this: the sidecar serves whoever comes to it, and has to before anybody is redirected."""
+        captured = self._host.captured()
+        if captured is None:
+            self._conditions.forget("Captured")
+        else:
+            self._conditions.set("Captured", captured.status, captured.reason, captured.message)
+
     def _why_nothing_is_active(self) -> tuple[str, str]:
         if self._failure is not None:
             return self._failure.reason, str(self._failure)
@@ -187,6 +205,7 @@ class Observed:
             names=self._host.names(),
             stale=self._host.stale_names(),
             workloads=self._host.workloads(),
+            certificates=self._certificates,
             problems=self._problems(),
         )
 

@@ -14,8 +14,9 @@ import structlog
 
 from meshd.compiler import Reach
 from meshd.config import AgentConfig
-from meshd.daemon import wiring
+from meshd.daemon import envoys, wiring
 from meshd.daemon.aside import Aside
+from meshd.daemon.capturing import Captured, Capturing
 from meshd.daemon.delivering import Delivering
 from meshd.daemon.delivery_room import DeliveryRoom
 from meshd.daemon.events import log_health
@@ -27,7 +28,8 @@ from meshd.daemon.triggers import Trigger
 from meshd.envoy.bootstrap import xds_bootstrap
 from meshd.health.health import Health
 from meshd.names import PROXIES, DnsName, HostName, Locality, ProxyName, RevisionId
-from meshd.proxies.admin import AdminError
+from meshd.plan import Secret
+from meshd.proxies.admin import AdminError, InUse
 from meshd.proxies.error import ProxyError
 from meshd.proxies.supervisor import Event
 from meshd.reconcile import Outcome, Prepared, World, prepare
@@ -55,6 +57,7 @@ class Rooms:
         self._delivering = Delivering(self.delivery, self._answers, self.aside, self._unhealthy)
         self._looking = Looking(self._supervisor, self.delivery)
         self._history = History(self.aside)
+        self._capturing = Capturing()
         self._served: Prepared | None = None
         self._may_run = set(PROXIES)  # whatever the meshd before us left
         self._fetched_at: datetime | None = None
@@ -146,6 +149,12 @@ class Rooms:
         self._prober.want(probe for probe in probes if wiring.allowed(probe, self.config))
         if self._prober.unhealthy != before:
             self._pull("endpoints")
+
+    async def keep_capture(self) -> None:
+        """Those who redirect connections to the proxies know where these listen."""
+        if self.serving is not None:
+            plans = [configuration.plan for configuration in self.serving.proxies.values()]
+            await self.aside(self._capturing.keep, self.config, plans)
 
     @property
     def serving(self) -> Prepared | None:
@@ -288,6 +297,15 @@ class Rooms:
             if answer.error
         )
 
+    def secrets(self) -> Mapping[ProxyName, tuple[Secret, ...]] | None:
+        """Of what the proxies were told; None while this process does not understand it yet."""
+        if self.serving is None:
+            return None
+        return {proxy: configuration.plan.secrets for proxy, configuration in self.serving.proxies.items()}
+
+    async def in_use(self, proxy: ProxyName, /) -> InUse | None:
+        return await envoys.in_use(self.config, proxy)
+
     def _unhealthy(self) -> frozenset[str]:
         return self._prober.unhealthy
 
@@ -297,6 +315,9 @@ class Rooms:
             Workload(workload=each.workload, healthy=each.healthy, since=each.since, reason=each.reason)
             for each in self._prober.states()
         )
+
+    def captured(self) -> Captured | None:
+        return self._capturing.captured()
 
     def _found(self, health: Health) -> None:
         log_health(health)

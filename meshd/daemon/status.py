@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from meshd.daemon.certificates import Certificate
 from meshd.daemon.conditions import Condition
 from meshd.problems import Problem, Problems
 
@@ -94,6 +95,7 @@ def status(
     names: int,
     stale: Iterable[StaleName],
     workloads: Iterable[Workload],
+    certificates: Iterable[Certificate],
     problems: Problems,
 ) -> Json:
     """The contract of `status -o json`; keys are stable, more may be added."""
@@ -114,6 +116,7 @@ def status(
         "proxies": [_proxy(proxy) for proxy in proxies],
         "endpoints": {"names": names, "stale": [_stale(entry) for entry in stale]},
         "workloads": [_workload(workload) for workload in workloads],
+        "certificates": [certificate.as_json() for certificate in certificates],
         "problems": told(problems),
     }
 

@@ -74,7 +74,7 @@ def _faults(secret: Secret, files: tuple[str, ...]) -> Iterator[Fault]:
 def _fault(what: str, file: str, secret: Secret, marks: tuple[bytes, ...]) -> Iterator[Fault]:
     """`marks`: one of them begins what must be inside; none, and the file is not opened."""
     try:
-        path = _resolved(file, secret.below)
+        path = resolved(file, secret.below)
         if path is None:
             yield _absent(what, file, secret)
         elif not stat.S_ISREG(path.stat().st_mode):
@@ -98,12 +98,12 @@ def _absent(what: str, file: str, secret: Secret) -> Fault:
 
 def _is_there(file: str, below: str) -> bool:
     try:
-        return _resolved(file, below) is not None
+        return resolved(file, below) is not None
     except (OSError, ValueError):
         return False
 
 
-def _resolved(file: str, below: str) -> Path | None:
+def resolved(file: str, below: str) -> Path | None:
     """Where it is, all links followed; None when it is not there, or not `below`."""
     path = Path(os.path.realpath(file))
     if below and not path.is_relative_to(os.path.realpath(below)):

@@ -7,11 +7,11 @@ import json
 import socket
 import struct
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 State = Literal["LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"]
 Mode = Literal["xds", "fallback"]
@@ -20,6 +20,22 @@ MODE_KEY = "meshd.io/mode"
 """As `meshd.envoy.bootstrap` writes it. Not imported from there: that costs a starting proxy 0.1 s of protobuf."""
 
 _DEADLINE = timedelta(seconds=2)
+
+_UNWELL = {
+    "pending_dynamic_removal": "leaving",
+    "failed_active_health_check": "unhealthy",
+    "failed_outlier_check": "ejected",
+    "failed_active_degraded_check": "degraded",
+}
+_BY_EDS = {
+    "HEALTHY": "healthy",
+    "UNKNOWN": "healthy",
+    "UNHEALTHY": "unhealthy",
+    "TIMEOUT": "unhealthy",
+    "DRAINING": "draining",
+    "DEGRADED": "degraded",
+}
+"""Of what was told of an endpoint. Of whom nothing was told, Envoy thinks well."""
 
 
 class AdminError(Exception):
@@ -80,6 +96,39 @@ def stats(admin: Path, pattern: str, within: timedelta = _DEADLINE) -> Mapping[s
     return {name: int(value) for name, _, value in values if value.isdecimal()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InUse:
+    """The serial numbers of what Envoy shows of itself, and of whom it believes: each file's first."""
+
+    certificates: frozenset[int]
+    authorities: frozenset[int]
+
+
+def in_use(admin: Path, within: timedelta = _DEADLINE) -> InUse:
+    """`/certs`. Which file something came from is not told: what comes by SDS is `<inline>`."""
+    contexts = _told(admin, "/certs", "certificates", within)
+    return InUse(
+        certificates=frozenset(serial for each in contexts for serial in _serials(each, "cert_chain")),
+        authorities=frozenset(serial for each in contexts for serial in _serials(each, "ca_cert")),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """One endpoint as Envoy sees it. `name`: what Envoy itself looked up, else empty."""
+
+    address: str
+    health: str
+    name: str = ""
+
+
+def upstreams(admin: Path, clusters: str, within: timedelta = _DEADLINE) -> Mapping[str, tuple[Upstream, ...]]:
+    """The endpoints of each cluster whose name matches the regular expression (unanchored)."""
+    target = "/clusters?format=json&filter=" + urllib.parse.quote(clusters, safe="")
+    found = _told(admin, target, "cluster_statuses", within)
+    return {each["name"]: tuple(map(_upstream, each.get("host_statuses", ()))) for each in found}
+
+
 def drain_listeners(admin: Path, within: timedelta = _DEADLINE) -> None:
     """Closes the listening sockets now; requests under way go on, their connections close after them."""
     _ask(admin, "POST", "/drain_listeners", within)
@@ -87,6 +136,43 @@ def drain_listeners(admin: Path, within: timedelta = _DEADLINE) -> None:
 
 def quitquitquit(admin: Path, within: timedelta = _DEADLINE) -> None:
     _ask(admin, "POST", "/quitquitquit", within)
+
+
+def _told(admin: Path, target: str, key: str, within: timedelta) -> list[Any]:
+    answer = _ask(admin, "GET", target, within)
+    try:
+        found = json.loads(answer.body).get(key, [])  # Envoy leaves out what is empty
+    except (ValueError, AttributeError) as error:
+        raise AdminError(f"{admin} answered {target} in a form we do not know") from error
+    return cast(list[Any], found)
+
+
+def _serials(context: Any, key: str) -> Iterator[int]:  # noqa: ANN401  (JSON)
+    for each in context.get(key, [])[:1]:
+        yield int(each["serial_number"], 16)
+
+
+def _upstream(told: Any) -> Upstream:  # noqa: ANN401  (JSON)
+    return Upstream(
+        address=_address(told["address"]), health=_health(told["health_status"]), name=told.get("hostname", "")
+    )
+
+
+def _address(told: Any) -> str:  # noqa: ANN401  (JSON)
+    """As it is written in an endpoint; of a listener of this proxy, its name and the endpoint's id."""
+    if "pipe" in told:
+        return str(told["pipe"]["path"])
+    if "envoy_internal_address" in told:
+        inside = told["envoy_internal_address"]
+        return " ".join(filter(None, [inside["server_listener_name"], inside.get("endpoint_id", "")]))
+    place = told["socket_address"]
+    ip, port = place["address"], place.get("port_value", 0)
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def _health(told: Mapping[str, object]) -> str:
+    """The gravest of what speaks against it, in a word."""
+    return next((word for key, word in _UNWELL.items() if told.get(key)), _BY_EDS[str(told["eds_health_status"])])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,149 @@
+"""When the certificates of what is served are looked at: on a schedule and soon after a delivery, never on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from meshd.daemon.certificates import Certificate, judged, tell
+from meshd.deliver.certificates import CertificateFiles, Fault, HostFile
+from meshd.names import ProxyName
+from meshd.plan import Secret
+from meshd.proxies.admin import InUse
+
+log = structlog.get_logger()
+
+EVERY: Final = timedelta(seconds=2)
+ASK_EVERY: Final = timedelta(minutes=1)
+READING: Final = timedelta(seconds=1.5)
+"""What Envoy is given to read a file that is new."""
+_SHARE: Final = 100
+"""A look is followed by a pause of so many times its length, at least: thousands of files cost 1 % of one CPU."""
+
+Secrets = Mapping[ProxyName, tuple[Secret, ...]]
+
+
+class Host(Protocol):
+    """Whose certificates they are."""
+
+    def secrets(self) -> Secrets | None:
+        """Of each proxy, as it was told; None while that is not understood yet."""
+
+    async def in_use(self, proxy: ProxyName, /) -> InUse | None:
+        """What it has read; None when it does not say."""
+
+
+class CertificateWatch:
+    """`seen` is given what is known, after every look."""
+
+    def __init__(
+        self, host: Host, now: Callable[[], datetime], seen: Callable[[tuple[Certificate, ...]], None]
+    ) -> None:
+        self._host = host
+        self._now = now
+        self._told = seen
+        self._files = CertificateFiles()
+        self._found: tuple[HostFile, ...] = ()
+        self._seen: tuple[Certificate, ...] = ()
+        self._use = _Use(host)
+        self._again = asyncio.Event()
+        self._crash = ""
+
+    def soon(self) -> None:
+        """Other certificates may be in use than a moment ago."""
+        self._again.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            began = time.monotonic()
+            await self._looked()
+            pause = max(EVERY.total_seconds(), (time.monotonic() - began) * _SHARE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._again.wait()
+            self._again.clear()
+
+    async def _looked(self) -> None:
+        try:
+            await self.look()
+        except Exception as error:
+            # What only watches must not end; and a fault that stays is one event.
+            if repr(error) != self._crash:
+                log.exception("certificates.crashed", next="please report this")
+            self._crash = repr(error)
+
+    async def look(self) -> None:
+        secrets = self._host.secrets()
+        if secrets is None:
+            return
+        distinct = tuple(dict.fromkeys(secret for each in secrets.values() for secret in each))
+        before, self._found = self._found, await asyncio.to_thread(self._files.look, distinct)
+        now = self._now()
+        await self._use.look(self._found, frozenset(self._found) - frozenset(before), secrets, now)
+        was, self._seen = self._seen, tuple(self._certificates(secrets, now))
+        tell(was, self._seen)
+        self._told(self._seen)
+
+    def _certificates(self, secrets: Secrets, now: datetime) -> Iterator[Certificate]:
+        for each in self._found:
+            yield judged(each, _takers(each, secrets), now, used=self._use.of(each))
+
+
+class _Use:
+    """Whether the proxies have read what the files hold.
+
+    Of a file that is new nothing is known until the next look, and a proxy that was found to have another certificate
+    is asked twice before that is told: it may be about to read.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._fresh: frozenset[HostFile] = frozenset()
+        self._known: Mapping[HostFile, bool] = {}
+        self._doubted: frozenset[HostFile] = frozenset()
+        self._ask_at: datetime | None = None
+
+    def of(self, file: HostFile) -> bool | None:
+        used = self._known.get(file)
+        if file in self._fresh or (used is False and file not in self._doubted):
+            return None
+        return used
+
+    async def look(
+        self, files: tuple[HostFile, ...], fresh: frozenset[HostFile], secrets: Secrets, now: datetime
+    ) -> None:
+        self._fresh = fresh
+        if fresh:
+            self._ask_at = now + READING
+        elif self._ask_at is not None and now >= self._ask_at:
+            before = frozenset(file for file, used in self._known.items() if not used)
+            self._known = dict(await self._asked(files, secrets))
+            others = frozenset(file for file, used in self._known.items() if not used)
+            self._doubted = others & before
+            self._ask_at = now + (ASK_EVERY if others == before else READING)
+
+    async def _asked(self, files: tuple[HostFile, ...], secrets: Secrets) -> list[tuple[HostFile, bool]]:
+        proxies = [proxy for proxy, each in secrets.items() if each]
+        answers = await asyncio.gather(*(self._host.in_use(proxy) for proxy in proxies))
+        says = {proxy: answer for proxy, answer in zip(proxies, answers, strict=True) if answer is not None}
+        asked = ((file, [says[proxy] for proxy in _takers(file, secrets) if proxy in says]) for file in files)
+        return [(file, used) for file, told in asked if (used := _has(file, told)) is not None]
+
+
+def _has(file: HostFile, proxies: list[InUse]) -> bool | None:
+    """Of lists of revocations Envoy says nothing."""
+    if file.kind == "crl" or isinstance(file.found, Fault) or not proxies:
+        return None
+    serial, certificate = file.found.serial, file.kind == "certificate"
+    return all(serial in (each.certificates if certificate else each.authorities) for each in proxies)
+
+
+def _takers(file: HostFile, secrets: Secrets) -> tuple[ProxyName, ...]:
+    return tuple(proxy for proxy, taken in secrets.items() if file.secret in taken)

@@ -1,0 +1,27 @@
+"""What the daemon asks the host's Envoys themselves, over their admin sockets: None where one does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from meshd.config import AgentConfig
+from meshd.daemon.places import proxy_paths
+from meshd.names import ProxyName
+from meshd.proxies import admin
+from meshd.proxies.admin import AdminError, InUse, Upstream
+
+
+async def in_use(config: AgentConfig, proxy: ProxyName) -> InUse | None:
+    try:
+        return await asyncio.to_thread(admin.in_use, proxy_paths(config, proxy).admin_socket)
+    except AdminError:
+        return None
+
+
+async def upstreams(config: AgentConfig, proxy: ProxyName, clusters: str) -> Mapping[str, tuple[Upstream, ...]] | None:
+    """`clusters`: a regular expression for their names."""
+    try:
+        return await asyncio.to_thread(admin.upstreams, proxy_paths(config, proxy).admin_socket, clusters)
+    except AdminError:
+        return None
