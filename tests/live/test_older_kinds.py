@@ -8,29 +8,11 @@ from collections import Counter
 import pytest
 
 from tests.live.cases import Case, case
-from tests.live.requests import Exchange, ask, get
+from tests.live.older import request, rules, to
+from tests.live.requests import ask, get
 from tests.live.world import Live
 
 pytestmark = pytest.mark.envoy
-
-
-def rules(id: str, *exchanges: Exchange, specs: tuple[str, ...], more: str = "") -> Case:  # noqa: A002
-    """A service with versions v1 to v3 and rules for it, one for each spec; `more`: other documents."""
-    texts = [
-        f"kind: RouteRule\nmetadata: {{name: $name-{index}}}\nspec: {{destination: {{service: $host}}, {spec}}}\n"
-        for index, spec in enumerate(specs)
-    ]
-    return case(id, *exchanges, http="", subsets="", mesh="\n---\n".join((*texts, more) if more else texts))
-
-
-def request(**headers: str) -> str:
-    listed = ", ".join(f"{name.replace('_', '-')}: {match}" for name, match in headers.items())
-    return f"match: {{request: {{headers: {{{listed}}}}}}}"
-
-
-def to(version: str) -> str:
-    return f"route: [{{labels: {{version: {version}}}}}]"
-
 
 WEIGHTS = rules(
     "DW-02-weights-are-shares",

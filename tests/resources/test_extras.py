@@ -199,7 +199,7 @@ def test_a_throttle_warns_at_the_annotation_too():
         ("DestinationRule", '{"subsets": {"v2": {}}}', ["E-VALUE "]),
         ("DestinationRule", '{"trafficPolicy": {"maxRetries": 1}}', ["E-VALUE trafficPolicy.maxRetries"]),
         ("DestinationRule", cluster(name="a"), ["E-ANY-FIELD trafficPolicy.cluster.name"]),
-        ("DestinationRule", cluster(connectTimeout=1), ["E-ANY-FIELD trafficPolicy.cluster"]),
+        ("DestinationRule", cluster(connectTimeout=1), ["E-ANY-FIELD trafficPolicy.cluster.connectTimeout"]),
         ("ServiceEntry", '{"resolutionWithoutCapture": "NONE"}', ["E-VALUE resolutionWithoutCapture"]),
         ("ServiceEntry", '{"http": {}}', ["E-FIELD http"]),
         ("Gateway", '{"proxyProtocolPorts": [81]}', ["E-VALUE "]),

@@ -5,6 +5,7 @@ Which types a place takes, and which of their fields would undo what meshd does,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -48,9 +49,29 @@ _MODULES: Final = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": (
         "envoy.extensions.upstreams.http.v3.http_protocol_options_pb2"
     ),
+    "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate": (
+        "envoy.extensions.retry.host.omit_canary_hosts.v3.omit_canary_hosts_pb2"
+    ),
+    "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig": (
+        "envoy.extensions.retry.host.omit_host_metadata.v3.omit_host_metadata_config_pb2"
+    ),
+    "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": (
+        "envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2"
+    ),
+    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig": (
+        "envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_config_pb2"
+    ),
     **_BALANCERS,
 }
 """Of each message that may occur, also within another one, the module that has it."""
+
+_NOWHERE: Final = frozenset({"event_log_path", "upstream_http_protocol_options"})
+"""However deep inside: a file that Envoy would write, and the names by which it verifies who it calls."""
+
+_URL: Final = "type.googleapis.com/"
+_LATER_CAPITAL: Final = re.compile("(?<!^)([A-Z])")
+_UNKNOWN: Final = re.compile(r'has no field named "(?P<name>[^"]*)"')
+_PARSING: Final = re.compile(r"Failed to parse (?P<name>\w+) field: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +114,7 @@ IN_POLICY: Final = Place(
             "eds_cluster_config",
             "metadata",
             "transport_socket",
+            "transport_socket_matcher",
             "transport_socket_matches",
         }
     ),
@@ -111,7 +133,7 @@ def check_custom(custom: Custom | None, at: Origin, place: Place) -> Iterator[Pr
     if type_name(custom) not in place.types:
         yield _wrong_type(type_name(custom), at.item(TYPE), place.types)
     elif unknown := [name for name in _types_within(_fields(custom)) if not _is_known_url(name)]:
-        yield _wrong_type(unknown[0], at, frozenset(_MODULES))
+        yield _wrong_url(unknown[0], at)
     else:
         yield from _check_fields(custom, at, place)
 
@@ -128,21 +150,46 @@ def _wrong_type(name: str, at: Origin, known: frozenset[str]) -> Problem:
     return Problem(code="E-ANY-TYPE", at=at, message=message, hint=hint)
 
 
+def _wrong_url(name: str, at: Origin) -> Problem:
+    known = sorted(f"{_URL}{each}" for each in _MODULES)
+    message = f"meshd cannot tell what {name!r} means inside of a message"
+    return Problem(code="E-ANY-TYPE", at=at, message=message, hint=nearest(name, known) or f"begin it with {_URL}")
+
+
 def _check_fields(custom: Custom, at: Origin, place: Place) -> Iterator[Problem]:
+    """A field is set by its name, also to nothing: where messages are merged, null takes away what was there."""
     parsed = _parsed(custom)
     if isinstance(parsed, str):
-        yield Problem(code="E-ANY-FIELD", at=at, message=parsed)
+        yield _unparsed(parsed, custom, at)
         return
-    name = type_name(custom)
-    allowed = place.only.get(name)
-    for field, _ in parsed.ListFields():
-        if field.name in place.never or (allowed is not None and field.name not in allowed):
-            yield Problem(
-                code="E-ANY-FIELD",
-                at=at.item(field.json_name if field.json_name in custom else field.name),
-                message=f"{field.json_name} is not to be set here: the rest of the configuration depends on it",
-                hint="remove it",
+    allowed = place.only.get(type_name(custom))
+    names = {each.json_name: each.name for each in parsed.DESCRIPTOR.fields}
+    for key in _fields(custom):
+        name = names.get(key, key)
+        if name in place.never or (allowed is not None and name not in allowed):
+            yield _not_here(key, at.item(key))
+        else:
+            yield from (
+                _not_here(inner, at.item(key)) for inner in (key, *_keys_within(custom[key])) if _is_nowhere(inner)
             )
+
+
+def _is_nowhere(key: str) -> bool:
+    return _LATER_CAPITAL.sub(r"_\1", key).lower() in _NOWHERE
+
+
+def _not_here(key: str, at: Origin) -> Problem:
+    message = f"{key} is not to be set here: the rest of the configuration depends on it"
+    return Problem(code="E-ANY-FIELD", at=at, message=message, hint="remove it")
+
+
+def _unparsed(words: str, custom: Custom, at: Origin) -> Problem:
+    """In protobuf's words, at the field that they speak of; what it says of all the others is left out."""
+    first, _, others = words.partition("\n")
+    unknown = _UNKNOWN.search(first)
+    key = (_PARSING.match(first) or unknown or {"name": ""})["name"]
+    hint = nearest(unknown["name"], re.findall(r"'(\w+)'", others)) if unknown else ""
+    return Problem(code="E-ANY-FIELD", at=at.item(key) if key in custom else at, message=first.rstrip("."), hint=hint)
 
 
 def _parsed(custom: Custom) -> Any | str:  # noqa: ANN401  (protobuf has no stubs for Envoy's messages)
@@ -159,11 +206,19 @@ def _parsed(custom: Custom) -> Any | str:  # noqa: ANN401  (protobuf has no stub
     try:
         return json_format.ParseDict({key: plain_json(value) for key, value in _fields(custom).items()}, message)
     except json_format.ParseError as error:
-        return str(error).partition("\n")[0]
+        return str(error)
 
 
 def _fields(custom: Custom) -> Custom:
     return {key: value for key, value in custom.items() if key != TYPE}
+
+
+def _keys_within(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from value
+        value = tuple(value.values())
+    for each in value if isinstance(value, tuple) else ():
+        yield from _keys_within(each)
 
 
 def _types_within(value: object) -> Iterator[str]:

@@ -9,6 +9,7 @@ from tests.resources.legacy.judging import rule, told, verdict
 TO = "destination: {name: reviews}"
 URL = "type.googleapis.com"
 CLUSTER = "envoy.config.cluster.v3"
+HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 ROUTE = "envoy.config.route.v3"
 BALANCERS = "envoy.extensions.load_balancing_policies"
 
@@ -84,11 +85,11 @@ def test_an_empty_circuit_breaker_is_none():
         ("circuitBreaker: {custom: {}}", ["E-ANY-TYPE circuitBreaker.custom.@type"]),
         (
             f"circuitBreaker: {{custom: {{'@type': {CLUSTER}.CircuitBreakers, limits: 1}}}}",
-            ["E-ANY-FIELD circuitBreaker.custom"],
+            ["E-ANY-FIELD circuitBreaker.custom.limits"],
         ),
         (
             f"circuitBreaker: {{custom: {{'@type': {CLUSTER}.CircuitBreakers, thresholds: [{{maxConnections: x}}]}}}}",
-            ["E-ANY-FIELD circuitBreaker.custom"],
+            ["E-ANY-FIELD circuitBreaker.custom.thresholds"],
         ),
         ("circuitBreaker: {custom: [1]}", ["E-TYPE circuitBreaker.custom"]),
         ("circuitBreaker: {custom: {'@type': a, x: yes}}", ["E-SCALAR circuitBreaker.custom.x"]),
@@ -120,6 +121,22 @@ def test_an_empty_circuit_breaker_is_none():
             ["E-ANY-FIELD custom.transportSocketMatches"],
         ),
         (f"custom: {{'@type': {CLUSTER}.OutlierDetection}}", ["E-ANY-TYPE custom.@type"]),
+        (
+            f"custom: {{'@type': {CLUSTER}.Cluster, healthChecks: [{{eventLogPath: /etc/passwd}}]}}",
+            ["E-ANY-FIELD custom.healthChecks"],
+        ),
+        (
+            f"custom: {{'@type': {CLUSTER}.Cluster, upstream_http_protocol_options: {{autoSni: false}}}}",
+            ["E-ANY-FIELD custom.upstream_http_protocol_options"],
+        ),
+        (
+            (
+                f"custom: {{'@type': {CLUSTER}.Cluster, typedExtensionProtocolOptions: {{a: {{'@type': {URL}/{HTTP}, "
+                "upstreamHttpProtocolOptions: {autoSanValidation: false}}}}"
+            ),
+            ["E-ANY-FIELD custom.typedExtensionProtocolOptions"],
+        ),
+        (f"custom: {{'@type': {CLUSTER}.Cluster, transportSocket: null}}", ["E-TYPE custom.transportSocket"]),
     ],
 )
 def test_custom_policies_are_messages_of_envoy(spec: str, problems: list[str]):
@@ -157,6 +174,30 @@ def test_messages_within_messages_are_known_too(within: str, problems: list[str]
 )
 def test_custom_policies_of_a_rule(spec: str, problems: list[str]):
     assert rule(f"route: [{{}}], {spec}") == problems
+
+
+@pytest.mark.spec("CB-03", "DP-12")
+def test_an_unknown_field_is_told_at_its_line_with_the_nearest_that_there_is():
+    spec = f"""
+  destination: {{name: reviews}}
+  circuitBreaker:
+    custom:
+      '@type': {CLUSTER}.CircuitBreakers
+      thresholds:
+      - maxConnection: 1"""
+
+    (line,) = told("DestinationPolicy", spec)
+
+    assert line.startswith("10:7: spec.circuitBreaker.custom.thresholds: ")
+    assert line.endswith("""at "CircuitBreakers.thresholds[0]"; did you mean 'maxConnections'? [E-ANY-FIELD]""")
+
+
+def test_a_message_inside_of_a_message_has_its_whole_url():
+    inner = f"{{name: a, typedConfig: {{'@type': {HTTP}}}}}"
+
+    (line,) = told("DestinationPolicy", f"{{{TO}, custom: {{'@type': {CLUSTER}.Cluster, upstreamConfig: {inner}}}}}")
+
+    assert line.endswith(f"; did you mean '{URL}/{HTTP}'? [E-ANY-TYPE]")
 
 
 def test_a_custom_policy_of_another_type_is_told_which_there_are():
