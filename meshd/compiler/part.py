@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
+from meshd.compiler.access_logs import access_log
 from meshd.compiler.host import Host
 from meshd.compiler.upstream.secrets import unwatched
 from meshd.names import DnsName, ProxyName
@@ -46,6 +47,7 @@ def planned(proxy: ProxyName, host: Host, *parts: Part) -> Planned:
         secrets=tuple(secrets[name] for name in sorted(secrets)),
         dns_names=tuple(sorted(_dns_names(endpoints.values()))),
         dns_refresh_rate=host.settings.dns_refresh_rate,
+        access_log=access_log(host.settings),
     )
     problems = (problem for part in parts for problem in part.problems)
     return Planned(plan=plan, problems=(*problems, *unwatched(plan)))

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
+from meshd.envoy.access_logs import SILENT, Loggers
 from meshd.envoy.config_sources import ads
 from meshd.envoy.http_filters import early_mutations, http_filters
 from meshd.envoy.scalars import boolean, duration
@@ -21,10 +22,13 @@ _OF_CLIENTS = HttpConnectionManager.SetCurrentClientCertDetails(subject=boolean(
 _OF_PEERS = HttpConnectionManager.SetCurrentClientCertDetails(subject=boolean(True), dns=True, uri=True)
 
 
-def connection_manager(chain: HttpChain, dns_refresh_rate: timedelta) -> hcm.HttpConnectionManager:
+def connection_manager(
+    chain: HttpChain, dns_refresh_rate: timedelta, logs: Loggers = SILENT
+) -> hcm.HttpConnectionManager:
     return HttpConnectionManager(
         stat_prefix=chain.stat_prefix,
         rds=hcm.Rds(config_source=ads(), route_config_name=chain.route_table),
+        access_log=logs.requests,
         http_filters=http_filters(chain, dns_refresh_rate),
         early_header_mutation_extensions=early_mutations(chain),
         http_protocol_options=_explicit_proxy() if chain.absolute_urls else None,

@@ -11,6 +11,7 @@ from envoy.config.listener.v3 import listener_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from meshd.envoy import connection_manager as http
+from meshd.envoy.access_logs import SILENT, Loggers
 from meshd.envoy.addresses import bind_address
 from meshd.envoy.chain_matches import EVERYTHING, filter_chain_match, match_of
 from meshd.envoy.listener_filters import inspectors, listener_filters
@@ -44,14 +45,14 @@ Conditional = tuple[ChainMatch, components.FilterChain]
 
 
 def listeners(
-    plan_listeners: tuple[Listener, ...], dns_refresh_rate: timedelta, memo: Memo
+    plan_listeners: tuple[Listener, ...], dns_refresh_rate: timedelta, logs: Loggers, memo: Memo
 ) -> tuple[EnvoyResource, ...]:
-    return tuple(memo.recall(listener, each, dns_refresh_rate) for each in plan_listeners)
+    return tuple(memo.recall(listener, each, dns_refresh_rate, logs) for each in plan_listeners)
 
 
-def listener(plan: Listener, dns_refresh_rate: timedelta = DNS_REFRESH_RATE) -> EnvoyResource:
+def listener(plan: Listener, dns_refresh_rate: timedelta = DNS_REFRESH_RATE, logs: Loggers = SILENT) -> EnvoyResource:
     matches = [match_of(chain, plan) for chain in plan.chains]
-    chains = [_filter_chain(chain, plan, number, dns_refresh_rate) for number, chain in enumerate(plan.chains)]
+    chains = [_filter_chain(chain, plan, number, dns_refresh_rate, logs) for number, chain in enumerate(plan.chains)]
     message = listener_pb2.Listener(
         name=plan.name,
         listener_filters=listener_filters(plan, matches),
@@ -59,6 +60,7 @@ def listener(plan: Listener, dns_refresh_rate: timedelta = DNS_REFRESH_RATE) -> 
         traffic_direction=_DIRECTIONS[plan.side],
         bind_to_port=None if plan.bound else boolean(False),
         use_original_dst=boolean(True) if plan.hands_over else None,
+        access_log=logs.listener,
         **_place(plan.bind),
         **_choice(list(zip(matches, chains, strict=True)), ordered=plan.ordered),
     )
@@ -107,23 +109,23 @@ def _matching(chain: components.FilterChain, match: ChainMatch) -> components.Fi
 
 
 def _filter_chain(
-    chain: FilterChain, plan: Listener, number: int, dns_refresh_rate: timedelta
+    chain: FilterChain, plan: Listener, number: int, dns_refresh_rate: timedelta, logs: Loggers
 ) -> components.FilterChain:
     return components.FilterChain(
         # Among ordered chains a name is what one is found by, and several rules may lead to one cluster.
         name=f"{number}-{chain.stat_prefix}" if plan.ordered else chain.stat_prefix,
-        filters=_filters(chain, dns_refresh_rate),
+        filters=_filters(chain, dns_refresh_rate, logs),
         transport_socket=server_tls_socket(chain.tls) if chain.tls else None,
         transport_socket_connect_timeout=duration(_SLOWEST_HANDSHAKE) if plan.side == "gateway" else None,
     )
 
 
-def _filters(chain: FilterChain, dns_refresh_rate: timedelta) -> list[components.Filter]:
+def _filters(chain: FilterChain, dns_refresh_rate: timedelta, logs: Loggers) -> list[components.Filter]:
     match chain:
         case HttpChain():
-            manager = http.connection_manager(chain, dns_refresh_rate)
+            manager = http.connection_manager(chain, dns_refresh_rate, logs)
             return [components.Filter(name=http.NAME, typed_config=packed(manager))]
         case TcpChain():
-            return tcp_filters(chain, dns_refresh_rate)
+            return tcp_filters(chain, dns_refresh_rate, logs)
         case _ as unknown:
             assert_never(unknown)

@@ -1,6 +1,7 @@
 """Clusters and listeners with TLS -> the same with a stand-in for every certificate and CA, which needs no file.
 
-So Envoy can judge who takes a certificate where the files are missing, or not for everybody to read.
+So Envoy can judge who takes a certificate where the files are missing, or not for everybody to read. An access log is
+judged as one that goes nowhere: Envoy opens its file even then, and it is the proxy's, who is another user.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from typing import Final
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext, TlsCertificate
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext
 
+from meshd.envoy import nested
 from meshd.envoy.tls_contexts import edited
 
 _TLS: Final = b"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
+_LOG_FILE: Final = b"type.googleapis.com/envoy.extensions.access_loggers.file.v3."
 
 # This key protects nothing: it was made for this file, and no proxy ever serves with it.
 _KEY: Final = """\
@@ -47,7 +51,12 @@ def cluster_with_stand_ins(body: bytes) -> bytes:
 
 
 def listener_with_stand_ins(body: bytes) -> bytes:
-    return edited(body, Listener(), _TLS, _stand_in)
+    without_certificates = edited(body, Listener(), _TLS, _stand_in)
+    return nested.edited(without_certificates, Listener(), _LOG_FILE, FileAccessLog, _write_nowhere)
+
+
+def _write_nowhere(log: FileAccessLog) -> None:
+    log.path = "/dev/null"
 
 
 def _stand_in(context: CommonTlsContext) -> None:

@@ -1,4 +1,4 @@
-"""A TCP chain -> the network filters that pass its bytes on. A chain without any closes the connection."""
+"""A TCP chain -> the network filters that pass its bytes on, or close the connection."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_f
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.type.v3.hash_policy_pb2 import HashPolicy
 
+from meshd.envoy.access_logs import SILENT, Loggers
 from meshd.envoy.dns_cache import dns_cache_config
 from meshd.envoy.scalars import duration, maybe_duration
 from meshd.envoy.wire import packed
@@ -22,18 +23,26 @@ from meshd.plan import TcpChain, WeightedCluster
 
 _REDIS_TIMEOUT = timedelta(seconds=5)
 """For the answer to one command; Istio's."""
+_NOWHERE = "BlackHoleCluster"
+"""Has no endpoints where there is such a cluster, and mostly there is none."""
 _SOURCE_IP = HashPolicy(source_ip=HashPolicy.SourceIp())
 
 
-def tcp_filters(chain: TcpChain, dns_refresh_rate: timedelta) -> list[Filter]:
+def tcp_filters(chain: TcpChain, dns_refresh_rate: timedelta, logs: Loggers = SILENT) -> list[Filter]:
     if not chain.destinations:
-        return []
+        return [_closed(chain, logs)]
     if chain.filtered == "redis" and len(chain.destinations) == 1:
         return [_redis(chain, chain.destinations[0])]
     return [
         *_before(chain, dns_refresh_rate),
-        Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain))),
+        Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain, logs))),
     ]
+
+
+def _closed(chain: TcpChain, logs: Loggers) -> Filter:
+    """A chain without filters would close it too, but an access log has no flag to tell that by."""
+    nowhere = TcpProxy(stat_prefix=chain.stat_prefix, access_log=logs.connections, cluster=_NOWHERE)
+    return Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(nowhere))
 
 
 def _before(chain: TcpChain, dns_refresh_rate: timedelta) -> Iterator[Filter]:
@@ -45,10 +54,11 @@ def _before(chain: TcpChain, dns_refresh_rate: timedelta) -> Iterator[Filter]:
         )
 
 
-def _tcp_proxy(chain: TcpChain) -> TcpProxy:
+def _tcp_proxy(chain: TcpChain, logs: Loggers) -> TcpProxy:
     tunnel = chain.tunnel
     return TcpProxy(
         stat_prefix=chain.stat_prefix,
+        access_log=logs.connections,
         idle_timeout=duration(chain.idle_timeout),
         max_downstream_connection_duration=maybe_duration(chain.max_connection_duration),
         hash_policy=[_SOURCE_IP] if chain.hash_source_ip else [],

@@ -6,6 +6,7 @@ addresses, so the same revision gives the same plan on any machine. No logic her
 
 from __future__ import annotations
 
+from meshd.plan.access_logs import AccessLog
 from meshd.plan.clusters import (
     UNLIMITED,
     ByEds,
@@ -108,6 +109,7 @@ __all__ = [
     "UNLIMITED",
     "WATCHED_SECRETS",
     "Abort",
+    "AccessLog",
     "Action",
     "Address",
     "Bind",

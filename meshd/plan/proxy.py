@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from meshd.names import DnsName, HostName, Locality, ProxyName
+from meshd.plan.access_logs import AccessLog
 from meshd.plan.clusters import Cluster
 from meshd.plan.endpoints import ClusterEndpoints
 from meshd.plan.listeners import Listener
@@ -21,7 +22,8 @@ class ProxyPlan:
     """Everything that one proxy of one host does. Each tuple is sorted by name.
 
     `locality`: where the proxy stands, of which zone-aware routing makes use. `dns_refresh_rate`: how long a name that
-    could not be looked up may wait for the next attempt, whoever it is that looks it up.
+    could not be looked up may wait for the next attempt, whoever it is that looks it up. `access_log` None: nothing is
+    written down.
     """
 
     proxy: ProxyName
@@ -34,3 +36,4 @@ class ProxyPlan:
     secrets: tuple[Secret, ...] = ()
     dns_names: tuple[DnsName, ...] = ()
     dns_refresh_rate: timedelta = DNS_REFRESH_RATE
+    access_log: AccessLog | None = None

@@ -19,6 +19,7 @@ from pathlib import Path
 from meshd import sd_notify
 from meshd.proxies.admin import AdminError, Mode, readiness
 from meshd.proxies.error import InvalidBootstrapError, ProxyError
+from meshd.proxies.orphan import keep_output_openable
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import Process, alive, end, identify, spawn
 from meshd.proxies.record import Record, digest, find, forget, write
@@ -138,6 +139,7 @@ def run(paths: ProxyPaths, settings: EnvoySettings) -> None:
     )  # pid and start time survive the exec
     if "NOTIFY_SOCKET" in os.environ:
         _aside(lambda: _tell_when_live(paths, myself, settings.live_within, bootstrap.mode))
+    keep_output_openable()
     command = command_line(paths, settings, bootstrap.path, base_id=base_id, epoch=0)
     try:
         os.execv(command[0], command)  # noqa: S606

@@ -22,7 +22,37 @@ def main(command: list[str]) -> None:
     os.setsid()
     while os.getppid() == middle:
         time.sleep(0.0005)
+    keep_output_openable()
     os.execv(command[0], command)  # noqa: S606
+
+
+def keep_output_openable() -> None:
+    """Envoy opens its access log by the name /dev/stdout, and the socket of systemd's journal cannot be opened so.
+
+    It would refuse every listener (measured). A pipe can be, and `cat` carries what comes out of it to where our output
+    went; it ends when the last writer has.
+    """
+    if _can_be_opened("/dev/stdout"):
+        return
+    reader, writer = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        if os.fork() == 0:  # a child of init: Envoy waits for no child
+            os.dup2(reader, 0)
+            os.execvp("cat", ("cat",))  # noqa: S606, S607
+        os._exit(0)
+    os.waitpid(middle, 0)
+    os.dup2(writer, 1)
+    os.close(reader)
+    os.close(writer)
+
+
+def _can_be_opened(path: str) -> bool:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

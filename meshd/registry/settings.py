@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 from meshd.problems import NOWHERE, Origin
+from meshd.resources.access_log import STDOUT
 from meshd.resources.destination import Destination
 from meshd.resources.mesh_config import (
     PROXY_INBOUND_PORT,
@@ -28,6 +30,16 @@ class Identity:
     cert_chain: str = "/etc/meshd/identity/cert-chain.pem"
     key: str = "/etc/meshd/identity/key.pem"
     root_cert: str = "/etc/meshd/identity/root-cert.pem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLogging:
+    """`file` empty: nothing is written. `format` empty: a format of ours or of Istio's."""
+
+    file: str = STDOUT
+    format: str = ""
+    encoding: Literal["text", "json"] = "json"
+    only_failures: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +74,7 @@ class MeshSettings:
     features: Features = field(default_factory=Features)
     preserve_v1alpha1_defaults: bool = True
     verify_v1alpha1_egress: bool = True
+    access_log: AccessLogging = field(default_factory=AccessLogging)
     origin: Origin = field(default=NOWHERE, compare=False)
 
 
@@ -98,7 +111,21 @@ def _settled(config: MeshConfig) -> MeshSettings:
         features=config.features or DEFAULTS.features,
         preserve_v1alpha1_defaults=config.v1alpha1.preserve_defaults if config.v1alpha1 else True,
         verify_v1alpha1_egress=config.v1alpha1.egress_tls_verify if config.v1alpha1 else True,
+        access_log=_access_log(config),
         origin=config.origin,
+    )
+
+
+def _access_log(config: MeshConfig) -> AccessLogging:
+    """Who names a file wants every line of it, as in Istio, unless the filter says otherwise."""
+    given = config.access_log_filter or ("FAILURES" if config.access_log_file is None else "ALL")
+    text = config.access_log_format or ""
+    encoding = config.access_log_encoding or ("JSON" if given == "FAILURES" and not text else "TEXT")
+    return AccessLogging(
+        file=STDOUT if config.access_log_file is None else config.access_log_file,
+        format=text,
+        encoding="json" if encoding == "JSON" else "text",
+        only_failures=given == "FAILURES",
     )
 
 

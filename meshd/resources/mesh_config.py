@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from meshd.fields import (
     Count,
@@ -20,6 +20,7 @@ from meshd.fields import (
     namespace_label,
 )
 from meshd.problems import Problem
+from meshd.resources.access_log import LARGEST_FORMAT, Encoding, check_file, check_format, log_file
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.resource import Resource
 from meshd.resources.sidecar import OutboundTrafficPolicy
@@ -132,9 +133,19 @@ class MeshConfig(Resource):
     networks: Mapping[Annotated[str, Count(1)], Network] = field(default_factory=dict)
     features: Features | None = None
     v1alpha1: V1alpha1 | None = None
+    access_log_file: Annotated[str, log_file] | None = None
+    access_log_format: Annotated[str, Count(0, LARGEST_FORMAT)] | None = None
+    access_log_encoding: Encoding | None = None
+    access_log_filter: Literal["ALL", "FAILURES"] | None = None
 
     def check(self) -> Iterator[Problem]:
-        """The proxy's own ports: two listeners on one would keep each other out."""
+        yield from self._check_ports()
+        yield from check_file(self.access_log_file or "", self.origin.at("accessLogFile"))
+        if self.access_log_format:
+            yield from check_format(self.access_log_format, self.access_log_encoding, self.origin.at("accessLogFormat"))
+
+    def _check_ports(self) -> Iterator[Problem]:
+        """The proxy's own: two listeners on one would keep each other out."""
         ports = {
             "proxyListenPort": self.proxy_listen_port or PROXY_LISTEN_PORT,
             "proxyInboundPort": self.proxy_inbound_port or PROXY_INBOUND_PORT,
