@@ -8,10 +8,13 @@ import socket
 import struct
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
+
+from meshd.proxies.process import Process, identify
 
 State = Literal["LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"]
 Mode = Literal["xds", "fallback"]
@@ -59,11 +62,36 @@ class ServerInfo:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     pid: int
-    live: bool
+    state: State
+
+    @property
+    def live(self) -> bool:
+        return self.state == "LIVE"
 
 
 def server_info(admin: Path, within: timedelta = _DEADLINE) -> ServerInfo:
+    """What does not change while a process lives is asked once: each answer names every extension that Envoy has."""
+    ready = readiness(admin, within)
+    process = identify(ready.pid)
+    if process is None:
+        raise AdminError(f"whoever answered at {admin} has ended")
+    return replace(_told_by(admin, process, within), state=ready.state)
+
+
+def readiness(admin: Path, within: timedelta = _DEADLINE) -> Readiness:
+    """Whose socket this is, and whether it serves: cheap, so made for polling."""
+    answer = _ask(admin, "GET", "/ready", within, accept=(200, 503))
+    state = answer.body.decode(errors="replace").strip()
+    if state not in get_args(State):
+        raise AdminError(f"{admin} answered /ready in a form we do not know: {state[:80]!r}")
+    return Readiness(pid=answer.pid, state=cast(State, state))
+
+
+@lru_cache(maxsize=8)
+def _told_by(admin: Path, process: Process, within: timedelta) -> ServerInfo:
     answer = _ask(admin, "GET", "/server_info", within)
+    if answer.pid != process.pid:
+        raise AdminError(f"{admin} was handed to another process just now")
     try:
         told = json.loads(answer.body)
         options = told["command_line_options"]
@@ -80,12 +108,6 @@ def server_info(admin: Path, within: timedelta = _DEADLINE) -> ServerInfo:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdminError(f"{admin} answered /server_info in a form we do not know") from error
-
-
-def readiness(admin: Path, within: timedelta = _DEADLINE) -> Readiness:
-    """Whose socket this is, and whether it serves: far cheaper than `server_info`, so made for polling."""
-    answer = _ask(admin, "GET", "/ready", within, accept=(200, 503))
-    return Readiness(pid=answer.pid, live=answer.status == 200)
 
 
 def stats(admin: Path, pattern: str, within: timedelta = _DEADLINE) -> Mapping[str, int]:
