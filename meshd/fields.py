@@ -101,6 +101,16 @@ class AnyCase:
         return "AnyCase"
 
 
+class InAscii:
+    """Marks the name of a host: one in Unicode is read as what clients send for it, its A-labels (IDNA)."""
+
+    def __repr__(self) -> str:
+        return "InAscii"
+
+
+HostText = Annotated[str, InAscii()]
+"""Names a host, or several by a wildcard, perhaps with a namespace before it."""
+
 Json = NewType("Json", object)
 """A value of any shape, as JSON has it: None, a bool, number or str, a tuple or a dict of such. Not for most fields."""
 
@@ -237,6 +247,17 @@ def object_name(value: object) -> str:
     if len(text) <= 253 and _SUBDOMAIN.fullmatch(text):
         return ""
     return f"{text!r} is not a DNS-1123 subdomain (lower case letters, digits, '-' and '.', at most 253)"
+
+
+_SERVICE: Final = re.compile(r"_[a-zA-Z0-9]([-a-zA-Z0-9]{0,60}[a-zA-Z0-9])?")
+
+
+def srv_name(value: object) -> str:
+    """A name that has SRV records: `_http._tcp.shop.example` (RFC 2782)."""
+    service, proto, host = (*str(value).split(".", 2), "", "")[:3]
+    if _SERVICE.fullmatch(service) and _SERVICE.fullmatch(proto) and len(str(value)) <= 255 and not fqdn(host):
+        return ""
+    return f"{value!r} is not the name of a service, such as _http._tcp.shop.example"
 
 
 def is_ip(text: str) -> bool:

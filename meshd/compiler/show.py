@@ -52,6 +52,10 @@ def duration(value: timedelta) -> str:
     return f"{value / timedelta(milliseconds=1):g}ms"
 
 
+def _looked_up(address: p.DnsAddress) -> str:
+    return ("srv:" if address.is_srv else "dns:") + address.name + (" (first only)" if address.first_only else "")
+
+
 _LEAVES: Final[dict[type, Callable[[Any], object]]] = {
     Origin: lambda at: f"{at} {at.path}".rstrip(),
     timedelta: duration,
@@ -59,7 +63,7 @@ _LEAVES: Final[dict[type, Callable[[Any], object]]] = {
     Locality: lambda at: f"{at.region}/{at.zone}/{at.subzone}".rstrip("/"),
     p.IpAddress: lambda address: address.ip,
     p.UnixAddress: lambda address: f"unix:{address.path}",
-    p.DnsAddress: lambda address: f"dns:{address.name}" + (" (first only)" if address.first_only else ""),
+    p.DnsAddress: _looked_up,
     p.InternalAddress: lambda address: f"listener:{address.listener}/{address.endpoint_id}".rstrip("/"),
     p.TextMatch: lambda match: {match.kind: match.value},
 }

@@ -18,7 +18,7 @@ from meshd.config.checks import (
     room_for_sockets,
 )
 from meshd.decode import format_duration
-from meshd.fields import Between, Count, Duration, Message, fqdn
+from meshd.fields import Between, Count, Duration, InAscii, Message, fqdn
 from meshd.names import HostName
 from meshd.problems import Problem
 
@@ -78,17 +78,25 @@ class LogConfig(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverConfig(Message):
-    """No `nameservers`: those of this host. An answer is asked for again after its TTL, within the two bounds."""
+    """No `nameservers`: those of this host. An answer is asked for again after its TTL, within the two bounds.
+
+    What cannot be looked up stays in use for `max_staleness`; without it, for ever.
+    """
 
     nameservers: tuple[Annotated[str, nameserver], ...] = ()
     timeout: Duration = timedelta(seconds=2)
     min_ttl: Duration = timedelta(seconds=1)
     max_ttl: Duration = timedelta(minutes=5)
+    max_staleness: Duration | None = None
 
     def check(self) -> Iterator[Problem]:
+        """An answer that is old when it is asked for again would not survive one failure."""
         if self.min_ttl > self.max_ttl:
             message = f"is more than maxTtl, {format_duration(self.max_ttl)}"
             yield Problem(code="E-VALUE", at=self.origin.at("minTtl"), message=message)
+        if self.max_staleness is not None and self.max_staleness <= self.max_ttl:
+            message = f"must be more than maxTtl, {format_duration(self.max_ttl)}"
+            yield Problem(code="E-VALUE", at=self.origin.at("maxStaleness"), message=message)
 
 
 _THIS_MACHINE: Final = HostName("")
@@ -102,7 +110,7 @@ class AgentConfig(Message):
     `exec_probes`: commands that WorkloadGroups name are run on this host, as the user that meshd runs as (W-15).
     """
 
-    host: Annotated[HostName, Count(1), fqdn] = _THIS_MACHINE
+    host: Annotated[HostName, InAscii(), Count(1), fqdn] = _THIS_MACHINE
     repository: RepositoryConfig
     capture: Literal["none", "nftables"] = "none"
     http_proxy_port: Annotated[int, Between(0, 65535)] = 15080

@@ -68,6 +68,7 @@ def resolver(config: AgentConfig, changed: Callable[[], None]) -> Resolver:
         answers_file=state_directory(config) / "answers.json",
         floor=chosen.min_ttl,
         ceiling=chosen.max_ttl,
+        max_staleness=chosen.max_staleness,
         timeouts=(min(_EAGER, chosen.timeout / 2), chosen.timeout / 2, chosen.timeout),
     )
     return Resolver(settings, SystemClock(), changed)

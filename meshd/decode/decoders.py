@@ -10,6 +10,7 @@ from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from meshd import documents
+from meshd.decode.host_names import host_name
 from meshd.decode.json_values import json_value
 from meshd.decode.messages import MessageDecoder
 from meshd.decode.report import WRONG, Report
@@ -27,7 +28,7 @@ from meshd.decode.scalars import (
 )
 from meshd.documents import Node, Scalar
 from meshd.documents.nodes import is_null
-from meshd.fields import AnyCase, Check, Coded, Json, Message, NotYet
+from meshd.fields import AnyCase, Check, Coded, InAscii, Json, Message, NotYet
 
 M = TypeVar("M", bound=Message)
 
@@ -86,9 +87,14 @@ def _annotated(base: object, *extras: object) -> Decoder:
     if any(isinstance(extra, NotYet) for extra in extras):
         return _not_yet
     checks = tuple(cast("Check", extra) for extra in extras if callable(extra))
-    any_case = any(isinstance(extra, AnyCase) for extra in extras)
-    inner = one_of_any_case(get_args(base)) if any_case else decoder(base)
+    inner = _read_as(base, {type(extra) for extra in extras})
     return _checked(inner, checks) if checks else inner
+
+
+def _read_as(base: object, marks: set[type]) -> Decoder:
+    if AnyCase in marks:
+        return one_of_any_case(get_args(base))
+    return host_name if InAscii in marks else decoder(base)
 
 
 def _checked(inner: Decoder, checks: tuple[Check, ...]) -> Decoder:

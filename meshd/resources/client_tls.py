@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from meshd.fields import Count, EmptyIsAbsent, Later, Message, credential_name
+from meshd.fields import Count, EmptyIsAbsent, HostText, Later, Message, credential_name
 from meshd.problems import Problem
 from meshd.resources.finding import doubtful, invalid
 
@@ -21,7 +21,7 @@ class ClientTLSSettings(Message):
     ca_certificates: _Path | None = None
     credential_name: Annotated[str, EmptyIsAbsent(), credential_name] | None = None
     subject_alt_names: tuple[str, ...] = ()
-    sni: Annotated[str, EmptyIsAbsent(), Count(0, 255)] | None = None
+    sni: Annotated[HostText, EmptyIsAbsent(), Count(0, 255)] | None = None
     insecure_skip_verify: bool = False
     ca_crl: _Path | None = None
     ca_cert_credential_name: Later = None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from meshd.fields import Also, EmptyIsAbsent, Message, Port, dns_label, service_host
+from meshd.fields import Also, EmptyIsAbsent, HostText, Message, Port, dns_label, service_host
 from meshd.problems import Origin, Problem
 from meshd.resources.finding import invalid
 
@@ -35,7 +35,7 @@ class PortSelector(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination(Message):
-    host: Annotated[str, service_host, Also(("name",))]
+    host: Annotated[HostText, service_host, Also(("name",))]
     subset: Annotated[str, dns_label, EmptyIsAbsent()] | None = None
     port: PortSelector | None = None
 

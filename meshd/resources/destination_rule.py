@@ -13,6 +13,7 @@ from meshd.fields import (
     Count,
     DurationOrZero,
     EmptyIsAbsent,
+    HostText,
     LabelMap,
     Later,
     Message,
@@ -59,7 +60,7 @@ class PortTrafficPolicy(Message):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelSettings(Message):
     protocol: Annotated[Literal["CONNECT", "POST"], EmptyIsAbsent()] = "CONNECT"
-    target_host: Annotated[str, host_or_ip]
+    target_host: Annotated[HostText, host_or_ip]
     target_port: Port
 
 
@@ -130,7 +131,7 @@ class LabelSelector(Message):
 class DestinationRule(Resource):
     KIND: ClassVar[str] = "DestinationRule"
 
-    host: Annotated[str, wildcard_host, Also(("name",))]
+    host: Annotated[HostText, wildcard_host, Also(("name",))]
     traffic_policy: TrafficPolicy | None = None
     subsets: tuple[Subset, ...] = ()
     export_to: tuple[Annotated[str, export_target], ...] = ()

@@ -20,6 +20,7 @@ from meshd.documents.json_text import json_node
 from meshd.fields import (
     Between,
     Duration,
+    HostText,
     LabelMap,
     Matching,
     Message,
@@ -63,7 +64,7 @@ class SourceExtras(Message):
     It says exactly what labels and namespaces can only come near to, and so stands in for those of a match or selector.
     """
 
-    host: Annotated[str, service_host]
+    host: Annotated[HostText, service_host]
     labels: LabelMap = field(default_factory=dict)
 
 

@@ -11,6 +11,7 @@ from meshd.fields import (
     Between,
     Count,
     EmptyIsAbsent,
+    HostText,
     LabelMap,
     Message,
     bind_address,
@@ -71,7 +72,7 @@ class Server(Message):
     """One port that the gateway listens on, and the hosts that it serves there."""
 
     port: GatewayPort
-    hosts: Annotated[tuple[Annotated[str, server_host], ...], Count(1)]
+    hosts: Annotated[tuple[Annotated[HostText, server_host], ...], Count(1)]
     name: str = ""
     bind: Annotated[str, EmptyIsAbsent(), bind_address] | None = None
     default_endpoint: Annotated[str, EmptyIsAbsent()] | None = None

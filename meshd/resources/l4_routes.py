@@ -10,6 +10,7 @@ from meshd.fields import (
     Between,
     Count,
     EmptyIsAbsent,
+    HostText,
     Int32,
     LabelMap,
     Message,
@@ -36,7 +37,7 @@ class RouteDestination(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSMatchAttributes(Message):
-    sni_hosts: Annotated[tuple[str, ...], Count(1)]
+    sni_hosts: Annotated[tuple[HostText, ...], Count(1)]
     destination_subnets: tuple[Subnet, ...] = ()
     port: Annotated[int, Between(0, 65535)] = 0
     source_labels: LabelMap = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from meshd.fields import (
     Count,
     Duration,
+    HostText,
     LabelMap,
     Later,
     Message,
@@ -50,7 +51,7 @@ class Identity(Message):
 class EgressGateway(Message):
     """The service of the egress gateways, and the labels of the workloads that are such."""
 
-    host: Annotated[str, fqdn] | None = None
+    host: Annotated[HostText, fqdn] | None = None
     selector: LabelMap = field(default_factory=dict)
 
 
@@ -113,7 +114,7 @@ class MeshConfig(Resource):
     GROUP: ClassVar[str] = "meshd.io"
     VERSIONS: ClassVar[tuple[str, ...]] = ("v1",)
 
-    domain_suffix: Annotated[str, fqdn] | None = None
+    domain_suffix: Annotated[HostText, fqdn] | None = None
     root_namespace: Annotated[str, namespace_label] | None = None
     outbound_traffic_policy: OutboundTrafficPolicy | None = None
     connect_timeout: Duration | None = None

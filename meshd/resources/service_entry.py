@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from meshd.fields import (
     Between,
     Count,
+    HostText,
     Message,
     Port,
     dns_label,
@@ -64,7 +65,7 @@ class ServicePort(Message):
 class ServiceEntry(Resource):
     KIND: ClassVar[str] = "ServiceEntry"
 
-    hosts: Annotated[tuple[Annotated[str, service_host], ...], Count(1, 256)]
+    hosts: Annotated[tuple[Annotated[HostText, service_host], ...], Count(1, 256)]
     addresses: Annotated[tuple[Annotated[str, ip_or_cidr, Count(0, 64)], ...], Count(0, 256)] = ()
     ports: Annotated[tuple[ServicePort, ...], Count(0, 256)] = ()
     location: Location = "MESH_EXTERNAL"
@@ -184,6 +185,9 @@ class ServiceEntry(Resource):
             yield invalid(at, f"without an address there is nothing for resolution {self.resolution} to look up")
         elif self.resolution == "STATIC" and endpoint.address and not endpoint.is_unix and not is_ip(endpoint.address):
             yield invalid(at, f"{endpoint.address!r} is a name, which resolution STATIC does not look up", "set DNS")
+        if endpoint.is_srv and len(self.ports) > 1:
+            message = f"the SRV records say one port, and calls to all {len(self.ports)} go there"
+            yield doubtful(at, message, "write a ServiceEntry for each port")
         known = [port.name for port in self.ports]
         for name in endpoint.ports:
             if name not in known:

@@ -11,6 +11,7 @@ from meshd.fields import (
     Between,
     Count,
     EmptyIsAbsent,
+    HostText,
     Message,
     bind_address,
     dns_label,
@@ -92,7 +93,7 @@ def default_endpoint(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IstioEgressListener(Message):
-    hosts: Annotated[tuple[Annotated[str, egress_host], ...], Count(1)]
+    hosts: Annotated[tuple[Annotated[HostText, egress_host], ...], Count(1)]
     port: SidecarPort | None = None
     bind: Annotated[str, EmptyIsAbsent(), bind_address] | None = None
     capture_mode: CaptureMode = "DEFAULT"

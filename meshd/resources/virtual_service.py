@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
 from typing import Annotated, ClassVar
 
-from meshd.fields import export_target, ip_or_cidr, virtual_host
+from meshd.fields import HostText, export_target, ip_or_cidr, virtual_host
 from meshd.problems import Problem
 from meshd.resources.answers import Body, HTTPDirectResponse, HTTPRedirect, HTTPRewrite, RegexRewrite
 from meshd.resources.cors import CorsPolicy
@@ -56,7 +56,7 @@ class VirtualService(Resource):
 
     KIND: ClassVar[str] = "VirtualService"
 
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[HostText, ...] = ()
     gateways: tuple[str, ...] = ()
     http: tuple[HTTPRoute, ...] = ()
     tls: tuple[TLSRoute, ...] = ()

@@ -6,17 +6,33 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from meshd.fields import UNIX, Count, EmptyIsAbsent, LabelMap, Message, Port, UInt32, dns_label, host_or_ip, socket_path
+from meshd.fields import (
+    UNIX,
+    Count,
+    EmptyIsAbsent,
+    HostText,
+    LabelMap,
+    Message,
+    Port,
+    UInt32,
+    dns_label,
+    host_or_ip,
+    socket_path,
+    srv_name,
+)
+from meshd.names import is_srv
 from meshd.problems import Origin, Problem
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.resource import Resource
 
 
 def workload_address(value: object) -> str:
-    """W-1: an IP, a name, `unix:///absolute/path` or `unix://@name`."""
+    """W-1: an IP, a name, be it one with SRV records, `unix:///absolute/path` or `unix://@name`."""
     text = str(value)
     if text.startswith(UNIX):
         return socket_path(text.removeprefix(UNIX))
+    if text.startswith("_"):
+        return srv_name(text)
     return host_or_ip(text) and f"{text!r} is neither an IP address, a host name nor {UNIX}..."
 
 
@@ -34,7 +50,7 @@ class Workload(Message):
     `address` is empty for one that is reached through the gateway of its `network` only.
     """
 
-    address: Annotated[str, EmptyIsAbsent(), workload_address, Count(0, 256)] = ""
+    address: Annotated[HostText, EmptyIsAbsent(), workload_address, Count(0, 256)] = ""
     ports: Annotated[Mapping[Annotated[str, dns_label], Port], Count(0, 128)] = field(default_factory=dict)
     labels: LabelMap = field(default_factory=dict)
     network: Annotated[str, EmptyIsAbsent()] | None = None
@@ -46,6 +62,10 @@ class Workload(Message):
     def is_unix(self) -> bool:
         return self.address.startswith(UNIX)
 
+    @property
+    def is_srv(self) -> bool:
+        return is_srv(self.address)
+
     def check(self) -> Iterator[Problem]:
         """W-1, W-2 and W-5."""
         at = self.origin.at("address")
@@ -55,6 +75,8 @@ class Workload(Message):
             yield doubtful(at, f"without an address it is called through the gateway of {self.network!r} only")
         if self.is_unix and self.ports:
             yield invalid(self.origin.at("ports"), "a unix address has no ports")
+        if self.is_srv and self.ports:
+            yield doubtful(self.origin.at("ports"), "is ignored: the SRV records say the port", "remove it")
         yield from check_locality(self.locality, self.origin.at("locality"))
 
 

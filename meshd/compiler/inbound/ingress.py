@@ -135,7 +135,9 @@ def _instance_address(wildcard: str, host: Host) -> IpAddress | DnsAddress:
     if same:
         return IpAddress(ip=same[0])
     own = address(host.address, first_only=False) if host.address else IpAddress(ip=_LOOPBACK)
-    return own if isinstance(own, IpAddress | DnsAddress) else IpAddress(ip=_LOOPBACK)
+    if isinstance(own, IpAddress) or (isinstance(own, DnsAddress) and not own.is_srv):
+        return own
+    return IpAddress(ip=_LOOPBACK)
 
 
 def _calls_itself(port: InboundPort) -> bool:

@@ -46,10 +46,15 @@ def _has(instance: Instance, labels: Mapping[str, str]) -> bool:
     return all(instance.labels.get(key) == value for key, value in labels.items())
 
 
+def port_at(where: Address, port: int) -> int:
+    return 0 if isinstance(where, DnsAddress) and where.is_srv else port
+
+
 def _place(instance: Instance, call: Call, scale: int, tls: Origination) -> Place:
+    where = address(instance.address, first_only=call.service.resolution == "DNS_ROUND_ROBIN")
     endpoint = Endpoint(
-        address=address(instance.address, first_only=call.service.resolution == "DNS_ROUND_ROBIN"),
-        port=instance.port_for(call.port),
+        address=where,
+        port=port_at(where, instance.port_for(call.port)),
         weight=(instance.weight or 1) * scale,
         locality=instance.locality,
         speaks_mesh_tls=tls.mesh_tls is not None and speaks_mesh_tls(instance),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from meshd.compiler.host import Host
-from meshd.compiler.upstream.endpoints import address, in_order
+from meshd.compiler.upstream.endpoints import address, in_order, port_at
 from meshd.memo import Memo
 from meshd.mesh.mesh import Mesh
 from meshd.names import LOCAL_CLUSTER
@@ -39,7 +39,7 @@ def _endpoints(service: Service) -> Iterator[Endpoint]:
         for instance in service.instances_of(port):
             if instance.address:
                 where = address(instance.address, first_only=False)
-                yield Endpoint(address=where, port=instance.port_for(port), locality=instance.locality)
+                yield Endpoint(address=where, port=port_at(where, instance.port_for(port)), locality=instance.locality)
 
 
 def _is_here(instance: Instance, host: Host) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from meshd.fields import Matching, Message, Needed, dns_label, fqdn, ip_or_cidr, namespace_label, service_host
+from meshd.fields import HostText, Matching, Message, Needed, dns_label, fqdn, ip_or_cidr, namespace_label, service_host
 from meshd.problems import Problem
 from meshd.resources.legacy.legacy_resource import Labels
 
@@ -24,8 +24,8 @@ class IstioService(Message):
 
     name: Annotated[str, _SHORT_NAME] | None = None
     namespace: Annotated[str, namespace_label] | None = None
-    domain: Annotated[str, fqdn] | None = None
-    service: Annotated[str, service_text] | None = None
+    domain: Annotated[HostText, fqdn] | None = None
+    service: Annotated[HostText, service_text] | None = None
     labels: Labels = field(default_factory=dict)
 
     def check(self) -> Iterator[Problem]:
@@ -49,7 +49,7 @@ class IstioService(Message):
 class ExternalService(IstioService):
     """The destination of an EgressRule: a domain, wildcard, IP address or CIDR; `service` alone counts (ER-11)."""
 
-    service: Annotated[str, service_text, Needed("E-EG-NO-DEST")]
+    service: Annotated[HostText, service_text, Needed("E-EG-NO-DEST")]
 
     def check(self) -> Iterator[Problem]:
         ignored = (("name", self.name), ("namespace", self.namespace), ("domain", self.domain), ("labels", self.labels))
