@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from meshd.compiler.upstream.load_balancers import discovery
 from meshd.compiler.upstream.policy import Policy
 from meshd.compiler.upstream.upstream import Upstream
 from meshd.mesh.named import named_by
 from meshd.names import ClusterName, Namespace, ServiceHost, SubsetName, cluster_name
-from meshd.plan import OriginalDestination
 from meshd.problems import Problem, nearest
 from meshd.registry.hosts import complete
 from meshd.registry.service import Port, Service
@@ -81,7 +79,7 @@ def target(destination: Destination, upstream: Upstream, port: int, *, captured:
     policy = upstream.policies.get(name)
     if policy is None:
         return _no_subset(destination, upstream)
-    if not captured and needs_capture(service, chosen, policy):
+    if not captured and name in upstream.dialled:
         return _not_captured(destination, service)
     return Target(cluster=name, policy=policy, upstream=upstream, port=chosen)
 
@@ -93,14 +91,10 @@ def _choose(destination: Destination, service: Service, port: int) -> Port | Non
     return service.ports[0] if len(service.ports) == 1 else service.port(port)
 
 
-def needs_capture(service: Service, port: Port, policy: Policy) -> bool:
-    """Its connections go to the address that the client dialled, which only capture can know (spec 7.1, D-11)."""
-    return isinstance(discovery(service, port, policy.load_balancer), OriginalDestination)
-
-
 def is_callable(upstream: Upstream, port: Port, *, captured: bool) -> bool:
-    """Whether the service's own cluster of a port can be used."""
-    return captured or not needs_capture(upstream.service, port, upstream.policy(port))
+    """Whether the service's own cluster of a port can be used: one that goes to the address which the client dialled
+    needs capture to know it (spec 7.1, D-11)."""
+    return captured or cluster_name(upstream.service.host, port.number) not in upstream.dialled
 
 
 def destination_hosts(virtual_service: VirtualService, suffix: str) -> tuple[ServiceHost, ...]:

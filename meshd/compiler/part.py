@@ -10,7 +10,7 @@ from meshd.compiler.access_logs import access_log
 from meshd.compiler.host import Host
 from meshd.compiler.upstream.secrets import unwatched
 from meshd.names import DnsName, ProxyName
-from meshd.plan import Cluster, ClusterEndpoints, DnsAddress, Listener, ProxyPlan, RouteTable, Secret
+from meshd.plan import Cluster, ClusterEndpoints, Credentials, DnsAddress, Listener, ProxyPlan, RouteTable, Secret
 from meshd.problems import Problems
 
 
@@ -23,6 +23,7 @@ class Part:
     listeners: tuple[Listener, ...] = ()
     route_tables: tuple[RouteTable, ...] = ()
     secrets: tuple[Secret, ...] = ()
+    credentials: tuple[Credentials, ...] = ()
     problems: Problems = ()
 
 
@@ -45,6 +46,7 @@ def planned(proxy: ProxyName, host: Host, *parts: Part) -> Planned:
         listeners=tuple(sorted((each for part in parts for each in part.listeners), key=attrgetter("name"))),
         route_tables=tuple(sorted((each for part in parts for each in part.route_tables), key=attrgetter("name"))),
         secrets=tuple(secrets[name] for name in sorted(secrets)),
+        credentials=tuple(each for part in parts for each in part.credentials),
         dns_names=tuple(sorted(_dns_names(endpoints.values()))),
         dns_refresh_rate=host.settings.dns_refresh_rate,
         access_log=access_log(host.settings),

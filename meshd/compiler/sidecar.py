@@ -9,7 +9,8 @@ from meshd.compiler.inbound.inbound import inbound
 from meshd.compiler.outbound.captured import virtual_outbound
 from meshd.compiler.outbound.listeners import Outbound
 from meshd.compiler.outbound.port_listeners import Bound
-from meshd.compiler.outbound.unknown_traffic import clusters_in_use, nobody, unknown_traffic
+from meshd.compiler.outbound.unknown_traffic import clusters_in_use, fixed, unknown_traffic
+from meshd.compiler.outbound_proxy import with_outbound_proxy
 from meshd.compiler.part import Part, Planned, planned
 from meshd.compiler.reach import Reach
 from meshd.compiler.upstream.upstream import Upstream
@@ -17,7 +18,7 @@ from meshd.compiler.view import View
 from meshd.memo import Memo
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.selection import sidecar_for
-from meshd.plan import Bind, ByEds, Cluster, HttpChain, IpAddress, Listener, OriginalDestination, SocketBind
+from meshd.plan import Bind, ByEds, Cluster, ClusterEndpoints, HttpChain, IpAddress, Listener, SocketBind
 from meshd.problems import Origin, Problem
 from meshd.resources.sidecar import Sidecar
 
@@ -26,7 +27,7 @@ def sidecar_plan(mesh: Mesh, host: Host, reach: Reach, memo: Memo) -> Planned:
     sidecar = sidecar_for(mesh, host.client)
     inward = inbound(mesh, host, sidecar, reach, memo)
     outward = _outbound(View(mesh, host, memo), sidecar, reach, dict(_taken(inward)))
-    return planned("sidecar", host, outward, inward)
+    return planned("sidecar", host, *with_outbound_proxy(host, memo, outward, inward))
 
 
 def _outbound(view: View, sidecar: Sidecar | None, reach: Reach, taken: Mapping[Bind, Origin]) -> Part:
@@ -43,12 +44,12 @@ def _outbound(view: View, sidecar: Sidecar | None, reach: Reach, taken: Mapping[
     bound = [_unless_taken(each, taken) for each in wanted]
     listeners = [*_made(bound), *(virtual_outbound(view, unknown) if captures else ())]
     past = tuple(clusters_in_use(unknown, captures=captures, proxies=any(map(_is_proxy, listeners))))
-    upstreams = [each for each in view.upstreams if captures or each.service.resolution != "NONE"]
+    upstreams = [each for each in view.upstreams if captures or any(_usable(each, captures=captures))]
     return Part(
         clusters=(*(cluster for each in upstreams for cluster in _usable(each, captures=captures)), *past),
         endpoints=(
-            *(assigned for each in upstreams for assigned in each.endpoints),
-            *(view.memo.recall(nobody, cluster) for cluster in past if isinstance(cluster.discovery, ByEds)),
+            *(assigned for each in upstreams for assigned in each.endpoints if captures or _is_known(each, assigned)),
+            *(view.memo.recall(fixed, cluster) for cluster in past if isinstance(cluster.discovery, ByEds)),
         ),
         listeners=tuple(listeners),
         route_tables=tuple({table.name: table for each in bound for table in each.tables}.values()),
@@ -85,8 +86,12 @@ def _is_proxy(listener: Listener) -> bool:
     return any(isinstance(chain, HttpChain) and chain.absolute_urls for chain in listener.chains)
 
 
+def _is_known(upstream: Upstream, assigned: ClusterEndpoints) -> bool:
+    return assigned.cluster not in upstream.dialled
+
+
 def _usable(upstream: Upstream, *, captures: bool) -> Iterator[Cluster]:
     """Without capture nobody knows where a connection was going."""
     for cluster in upstream.clusters:
-        if captures or not isinstance(cluster.discovery, OriginalDestination):
+        if captures or cluster.name not in upstream.dialled:
             yield cluster

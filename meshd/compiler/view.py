@@ -15,6 +15,7 @@ from meshd.mesh.gateways import MESH
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.visibility import Scope, destination_of, scope
 from meshd.names import ClusterName, ProxyName, ServiceHost
+from meshd.plan import DynamicDns
 from meshd.registry.host_table import HostTable
 from meshd.registry.service import Service
 from meshd.resources.sidecar import IstioEgressListener
@@ -71,7 +72,8 @@ class View:
     def dynamic_clusters(self) -> frozenset[ClusterName]:
         """Those that look up the name which a request asks for."""
         waiting = (each for each in self.upstreams if each.service.resolution == "DYNAMIC_DNS")
-        return frozenset(cluster.name for each in waiting for cluster in each.clusters)
+        clusters = (cluster for each in waiting for cluster in each.clusters)
+        return frozenset(each.name for each in clusters if isinstance(each.discovery, DynamicDns))
 
     def service(self, host: ServiceHost, within: Scope) -> Service | None:
         return destination_of(self._mesh, host, within)

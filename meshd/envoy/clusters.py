@@ -18,7 +18,9 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 from meshd.envoy.balancers import common_lb_config, load_balancer
 from meshd.envoy.circuit_breakers import circuit_breakers
 from meshd.envoy.config_sources import ads
+from meshd.envoy.custom import say_of_cluster
 from meshd.envoy.dns_cache import dns_cache_config
+from meshd.envoy.led_on import way
 from meshd.envoy.outliers import outlier_detection
 from meshd.envoy.resource import CLUSTER, EnvoyResource
 from meshd.envoy.scalars import duration, maybe_uint32, uint32
@@ -64,6 +66,12 @@ def _without_eds(body: bytes) -> bytes:
 
 
 def _base(plan: Cluster, dns_refresh_rate: timedelta) -> envoy_cluster.Cluster:
+    base = _rendered(plan, dns_refresh_rate)
+    say_of_cluster(base, plan.custom)
+    return base
+
+
+def _rendered(plan: Cluster, dns_refresh_rate: timedelta) -> envoy_cluster.Cluster:
     return envoy_cluster.Cluster(
         name=plan.name,
         connect_timeout=duration(plan.connect_timeout),
@@ -72,6 +80,7 @@ def _base(plan: Cluster, dns_refresh_rate: timedelta) -> envoy_cluster.Cluster:
         outlier_detection=plan.outlier_detection and outlier_detection(plan.outlier_detection),
         upstream_connection_options=plan.tcp_keepalive and _keepalive(plan.tcp_keepalive),
         upstream_bind_config=_sources(plan.sources),
+        metadata=way(plan.via),
         **transport_sockets(plan),
         **_discovery(plan, dns_refresh_rate),
     )

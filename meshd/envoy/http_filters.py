@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 
 from meshd.envoy.dns_cache import dns_cache_config
 from meshd.envoy.header_overrides import COPIED, FAULTS_COPIED, FORGOTTEN, KEPT, TIMEOUT, copied, removed
+from meshd.envoy.led_on import request_filters
 from meshd.envoy.route_filters import (
     ABORT_ASKED,
     ABORT_UNASKED,
@@ -41,6 +42,7 @@ def http_filters(chain: HttpChain, dns_refresh_rate: timedelta) -> list[HttpFilt
     if chain.dynamic_dns:
         lookup = HostLookup(dns_cache_config=dns_cache_config(dns_refresh_rate))
         filters.append(_filter("envoy.filters.http.dynamic_forward_proxy", lookup))
+    filters += request_filters(chain.tells)
     # Envoy's own response headers (`x-envoy-upstream-service-time`) stay, as in Istio: operators look for them.
     return [*filters, _filter("envoy.filters.http.router", Router())]
 

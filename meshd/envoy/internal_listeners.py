@@ -6,4 +6,4 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 
 
 def is_internal(body: bytes) -> bool:
-    return Listener.FromString(body).HasField("internal_listener")
+    return bool(Listener.FromString(body).HasField("internal_listener"))

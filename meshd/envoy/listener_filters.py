@@ -41,7 +41,11 @@ def inspectors(plan: Listener, matches: Sequence[ChainMatch]) -> list[ListenerFi
 
 
 def _looks_up_sni(plan: Listener) -> bool:
-    return any(isinstance(chain, TcpChain) and chain.sni_dns_port is not None for chain in plan.chains)
+    return any(isinstance(chain, TcpChain) and _asks_for_sni(chain) for chain in plan.chains)
+
+
+def _asks_for_sni(chain: TcpChain) -> bool:
+    return chain.sni_dns_port is not None or chain.tells == "server_name"
 
 
 def _going_to(ports: Sequence[int]) -> ListenerFilterChainMatchPredicate | None:

@@ -12,11 +12,13 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.filters.common.set_filter_state.v3.value_pb2 import FilterStateValue
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext, TlsCertificate
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext
 
 from meshd.envoy import nested
 from meshd.envoy.tls_contexts import edited
+from meshd.envoy.tunnels import CREDENTIALS
 
 _TLS: Final = b"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
 _LOG_FILE: Final = b"type.googleapis.com/envoy.extensions.access_loggers.file.v3."
@@ -52,7 +54,13 @@ def cluster_with_stand_ins(body: bytes) -> bytes:
 
 def listener_with_stand_ins(body: bytes) -> bytes:
     without_certificates = edited(body, Listener(), _TLS, _stand_in)
-    return nested.edited(without_certificates, Listener(), _LOG_FILE, FileAccessLog, _write_nowhere)
+    without_credentials = nested.edited(without_certificates, Listener(), CREDENTIALS, FilterStateValue, _show_nothing)
+    return nested.edited(without_credentials, Listener(), _LOG_FILE, FileAccessLog, _write_nowhere)
+
+
+def _show_nothing(value: FilterStateValue) -> None:
+    if CREDENTIALS.decode() in value.format_string.text_format_source.inline_string:
+        value.format_string.text_format_source.inline_string = "%FILE_CONTENT(/dev/null)%"
 
 
 def _write_nowhere(log: FileAccessLog) -> None:

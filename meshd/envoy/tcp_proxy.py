@@ -17,7 +17,9 @@ from envoy.type.v3.hash_policy_pb2 import HashPolicy
 
 from meshd.envoy.access_logs import SILENT, Loggers
 from meshd.envoy.dns_cache import dns_cache_config
+from meshd.envoy.led_on import connection_filters
 from meshd.envoy.scalars import duration, maybe_duration
+from meshd.envoy.tunnels import credential_filters, tunneling
 from meshd.envoy.wire import packed
 from meshd.plan import TcpChain, WeightedCluster
 
@@ -48,6 +50,8 @@ def _closed(chain: TcpChain, logs: Loggers) -> Filter:
 def _before(chain: TcpChain, dns_refresh_rate: timedelta) -> Iterator[Filter]:
     if chain.sni_dns_port is not None:
         yield _sni_lookup(chain.sni_dns_port, dns_refresh_rate)
+    yield from connection_filters(chain.tells)
+    yield from credential_filters(chain.tunnel)
     if chain.filtered == "mongo":
         yield Filter(
             name="envoy.filters.network.mongo_proxy", typed_config=packed(MongoProxy(stat_prefix=chain.stat_prefix))
@@ -55,14 +59,13 @@ def _before(chain: TcpChain, dns_refresh_rate: timedelta) -> Iterator[Filter]:
 
 
 def _tcp_proxy(chain: TcpChain, logs: Loggers) -> TcpProxy:
-    tunnel = chain.tunnel
     return TcpProxy(
         stat_prefix=chain.stat_prefix,
         access_log=logs.connections,
         idle_timeout=duration(chain.idle_timeout),
         max_downstream_connection_duration=maybe_duration(chain.max_connection_duration),
         hash_policy=[_SOURCE_IP] if chain.hash_source_ip else [],
-        tunneling_config=tunnel and TcpProxy.TunnelingConfig(hostname=tunnel.authority, use_post=tunnel.use_post),
+        tunneling_config=tunneling(chain.tunnel) if chain.tunnel else None,
         **_destinations(chain.destinations),
     )
 

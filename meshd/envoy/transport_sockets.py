@@ -13,6 +13,7 @@ from envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protoco
 from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
 
 from meshd.envoy.endpoints import MESH_TLS
+from meshd.envoy.led_on import led_on
 from meshd.envoy.tls import tls_socket
 from meshd.envoy.wire import packed
 from meshd.plan import Cluster, UpstreamTls
@@ -26,7 +27,7 @@ def transport_sockets(plan: Cluster) -> dict[str, Any]:
         return {"transport_socket_matches": _by_endpoint(plan, plan.mesh_tls)}
     if plan.tls:
         return {"transport_socket": _wrapped(plan, _tls(plan, plan.tls))}
-    return {"transport_socket": _wrapped(plan, _PLAIN)} if plan.proxy_protocol else {}
+    return {"transport_socket": _wrapped(plan, _PLAIN)} if plan.proxy_protocol or plan.led_on else {}
 
 
 def _by_endpoint(plan: Cluster, mesh_tls: UpstreamTls) -> list[EnvoyCluster.TransportSocketMatch]:
@@ -43,6 +44,11 @@ def _tls(plan: Cluster, settings: UpstreamTls) -> TransportSocket:
 
 
 def _wrapped(plan: Cluster, inner: TransportSocket) -> TransportSocket:
+    outer = _after_header(plan, inner)
+    return led_on(outer) if plan.led_on else outer
+
+
+def _after_header(plan: Cluster, inner: TransportSocket) -> TransportSocket:
     """The header is in plain text, before any handshake: it is for the load balancer in between."""
     if plan.proxy_protocol is None:
         return inner

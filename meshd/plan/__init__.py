@@ -50,6 +50,7 @@ from meshd.plan.listeners import (
     Side,
     SocketBind,
     TcpChain,
+    Told,
     Tunnel,
     UnixBind,
 )
@@ -97,6 +98,7 @@ from meshd.plan.routes import (
 from meshd.plan.tls import (
     WATCHED_SECRETS,
     CertificateSecret,
+    Credentials,
     DownstreamTls,
     Secret,
     TlsVersion,
@@ -120,6 +122,7 @@ __all__ = [
     "Cluster",
     "ClusterEndpoints",
     "Cors",
+    "Credentials",
     "Custom",
     "Delay",
     "Discovery",
@@ -178,6 +181,7 @@ __all__ = [
     "TcpProbe",
     "TextMatch",
     "TlsVersion",
+    "Told",
     "Tunnel",
     "UnixAddress",
     "UnixBind",

@@ -136,6 +136,8 @@ class Cluster:
     With `OriginalDestination` and `DynamicDns` the load balancer has no meaning. `sources`: addresses of this host, one
     of each family, from which its connections come, so that whoever captures connections can tell them from others.
     `custom`: what else is said of it, in this order; it has the last word.
+    `via`: the proxy by which it is reached, as one would say it. `led_on`: its endpoints are internal listeners, which
+    learn of each connection whom it is for.
     """
 
     name: ClusterName
@@ -158,4 +160,6 @@ class Cluster:
     proxy_protocol: Literal["V1", "V2"] | None = None
     sources: tuple[str, ...] = ()
     custom: tuple[Custom, ...] = ()
+    via: str = ""
+    led_on: bool = False
     origin: Origin = NOWHERE

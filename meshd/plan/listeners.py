@@ -53,6 +53,10 @@ Side = Literal["outbound", "gateway", "inbound"]
 """Whom a chain serves: the host's own applications, the world, or other proxies of the mesh."""
 
 
+Told = Literal["host", "server_name", "address"]
+"""What clusters that are led on (`Cluster.led_on`) learn of a request or connection."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpChain:
     """HTTP, routed by the table of this name.
@@ -60,6 +64,8 @@ class HttpChain:
     `absolute_urls`: it is an explicit HTTP proxy. `keep_timeout_header`: the application may set its own
     timeout by `x-envoy-upstream-rq-timeout-ms` (spec 7.3). `dynamic_dns`: some route leads to such a cluster.
     `exponential_delays`: some route has one. `header_overrides`: some route leaves something to the request.
+    `tells`: clusters that are led on learn whom a request is for, and an answer that comes of their failure says by
+    which way it was.
     """
 
     route_table: RouteTableName
@@ -73,15 +79,23 @@ class HttpChain:
     dynamic_dns: bool = False
     exponential_delays: bool = False
     header_overrides: bool = False
+    tells: tuple[Told, ...] = ()
     origin: Origin = NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunnel:
-    """Bytes are carried in CONNECT (or POST) requests for `authority`, a `host:port` (D-90)."""
+    """Bytes are carried in CONNECT (or POST) requests for `authority`, a `host:port` (D-90).
 
-    authority: str
+    `by`: who says it instead. The id of the endpoint that led here; or the connection that was led on, which told its
+    `host`, for which the port is `port`, or the whole `authority`. `credentials`: a file with what the proxy is shown.
+    """
+
+    authority: str = ""
     use_post: bool = False
+    by: Literal["plan", "endpoint", "host", "authority"] = "plan"
+    port: int = 0
+    credentials: str = ""
 
 
 Filtered = Literal["mongo", "redis"]
@@ -94,7 +108,8 @@ class TcpChain:
 
     `hash_source_ip`: clusters that hash see who connected (spec D-14). `sni_dns_port`: the only cluster is one of
     `DynamicDns`, and what it looks up is the SNI, at this port. `filtered`: MongoDB's words are counted on their way;
-    Redis is spoken by Envoy itself, which takes a single destination (spec 3.5).
+    Redis is spoken by Envoy itself, which takes a single destination (spec 3.5). `tells`: clusters that are led on
+    learn whom the connection is for.
     """
 
     destinations: tuple[WeightedCluster, ...]
@@ -107,6 +122,7 @@ class TcpChain:
     tunnel: Tunnel | None = None
     sni_dns_port: int | None = None
     filtered: Filtered | None = None
+    tells: Told | None = None
     origin: Origin = NOWHERE
 
 

@@ -12,7 +12,7 @@ from meshd.plan.clusters import Cluster
 from meshd.plan.endpoints import ClusterEndpoints
 from meshd.plan.listeners import Listener
 from meshd.plan.routes import RouteTable
-from meshd.plan.tls import Secret
+from meshd.plan.tls import Credentials, Secret
 
 DNS_REFRESH_RATE: Final = timedelta(seconds=60)
 
@@ -34,6 +34,7 @@ class ProxyPlan:
     listeners: tuple[Listener, ...] = ()
     route_tables: tuple[RouteTable, ...] = ()
     secrets: tuple[Secret, ...] = ()
+    credentials: tuple[Credentials, ...] = ()
     dns_names: tuple[DnsName, ...] = ()
     dns_refresh_rate: timedelta = DNS_REFRESH_RATE
     access_log: AccessLog | None = None

@@ -46,6 +46,15 @@ Secret = CertificateSecret | ValidationSecret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What is shown to a proxy on the way, `Basic ...`: a file that Envoy reads, and reads again when it is renewed."""
+
+    file: str
+    below: str
+    origin: Origin = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamTls:
     """TLS that the proxy opens itself.
 

@@ -20,6 +20,7 @@ from meshd.resources.mesh_config import (
     Network,
 )
 from meshd.resources.mesh_config import Identity as IdentityFiles
+from meshd.resources.outbound_proxy import OutboundProxy
 from meshd.resources.virtual_service import HTTPRetry
 
 
@@ -61,6 +62,7 @@ class MeshSettings:
     trust_domain: str = "cluster.local"
     allow_any: bool = False
     egress_proxy: Destination | None = None
+    outbound_proxies: tuple[OutboundProxy, ...] = ()
     proxy_listen_port: int = PROXY_LISTEN_PORT
     proxy_inbound_port: int = PROXY_INBOUND_PORT
     secret_root: str = "/etc/meshd/secrets"  # noqa: S105 (a directory)
@@ -68,6 +70,7 @@ class MeshSettings:
     has_identity: bool = False
     egress_gateway_host: str = "istio-egressgateway.istio-system.svc.cluster.local"
     egress_gateway_selector: Mapping[str, str] = field(default_factory=lambda: {"istio": "egressgateway"})
+    egress_gateway_mtls: bool | None = None
     ingress_gateway_selector: Mapping[str, str] = field(default_factory=lambda: {"istio": "ingressgateway"})
     auto_mtls: bool = True
     networks: Mapping[str, Network] = field(default_factory=dict)
@@ -98,6 +101,7 @@ def _settled(config: MeshConfig) -> MeshSettings:
         trust_domain=(config.trust_domain or DEFAULTS.trust_domain).removesuffix("."),
         allow_any=policy is not None and policy.mode == "ALLOW_ANY",
         egress_proxy=policy.egress_proxy if policy else None,
+        outbound_proxies=config.outbound_proxies,
         proxy_listen_port=config.proxy_listen_port or DEFAULTS.proxy_listen_port,
         proxy_inbound_port=config.proxy_inbound_port or DEFAULTS.proxy_inbound_port,
         secret_root=(config.secret_root or DEFAULTS.secret_root).rstrip("/"),
@@ -105,6 +109,7 @@ def _settled(config: MeshConfig) -> MeshSettings:
         has_identity=config.identity is not None,
         egress_gateway_host=_egress_gateway_host(config.egress_gateway, suffix),
         egress_gateway_selector=_selector(config.egress_gateway, DEFAULTS.egress_gateway_selector),
+        egress_gateway_mtls=config.egress_gateway.mtls if config.egress_gateway else None,
         ingress_gateway_selector=_selector(config.ingress_gateway, DEFAULTS.ingress_gateway_selector),
         auto_mtls=DEFAULTS.auto_mtls if config.auto_mtls is None else config.auto_mtls,
         networks=config.networks,

@@ -23,6 +23,7 @@ from meshd.fields import (
 from meshd.problems import Problem
 from meshd.resources.access_log import LARGEST_FORMAT, Encoding, check_file, check_format, log_file
 from meshd.resources.finding import doubtful, invalid
+from meshd.resources.outbound_proxy import OutboundProxy, check_together
 from meshd.resources.resource import Resource
 from meshd.resources.sidecar import OutboundTrafficPolicy
 from meshd.resources.virtual_service import HTTPRetry
@@ -49,10 +50,14 @@ class Identity(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressGateway(Message):
-    """The service of the egress gateways, and the labels of the workloads that are such."""
+    """The service of the egress gateways, and the labels of the workloads that are such.
+
+    `mtls`: whether `useEgressProxy` goes there in the mesh's own TLS; absent, where the gateways have identities (Q-06).
+    """
 
     host: Annotated[HostText, fqdn] | None = None
     selector: LabelMap = field(default_factory=dict)
+    mtls: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +122,7 @@ class MeshConfig(Resource):
     domain_suffix: Annotated[HostText, fqdn] | None = None
     root_namespace: Annotated[str, namespace_label] | None = None
     outbound_traffic_policy: OutboundTrafficPolicy | None = None
+    outbound_proxies: tuple[OutboundProxy, ...] = ()
     connect_timeout: Duration | None = None
     default_http_retry_policy: HTTPRetry | None = None
     dns_refresh_rate: Duration | None = None
@@ -141,6 +147,7 @@ class MeshConfig(Resource):
 
     def check(self) -> Iterator[Problem]:
         yield from self._check_ports()
+        yield from check_together(self.outbound_proxies, self.origin.at("secretRoot"), self.secret_root or "")
         yield from check_file(self.access_log_file or "", self.origin.at("accessLogFile"))
         if self.access_log_format:
             yield from check_format(self.access_log_format, self.access_log_encoding, self.origin.at("accessLogFormat"))

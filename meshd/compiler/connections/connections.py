@@ -6,14 +6,23 @@ the chain takes, and whose TLS ends there, is the caller's to know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from meshd.compiler.destinations import Destinations, Target, Unroutable
 from meshd.compiler.upstream.connection_pools import max_connection_duration, tcp_idle_timeout
 from meshd.compiler.upstream.load_balancers import hash_key
 from meshd.compiler.upstream.upstream import Upstream
 from meshd.names import cluster_name
-from meshd.plan import ChainMatch, DownstreamTls, Filtered, HashOnSourceIp, TcpChain, Tunnel, WeightedCluster
+from meshd.plan import (
+    ChainMatch,
+    DownstreamTls,
+    Filtered,
+    HashOnSourceIp,
+    TcpChain,
+    Told,
+    Tunnel,
+    WeightedCluster,
+)
 from meshd.problems import Origin, Problems
 from meshd.registry.service import Port
 from meshd.resources.destination_rule import TunnelSettings
@@ -71,6 +80,7 @@ def _chain(
         max_connection_duration=max_connection_duration(pool),
         tunnel=_tunnel(targets),
         sni_dns_port=_sni_dns_port(targets),
+        tells=next(_told(targets), None),
         filtered=_filtered(targets) if tls or not _is_of_tls(match) else None,
         origin=origin,
     )
@@ -100,5 +110,17 @@ def _carried(tunnel: TunnelSettings) -> Tunnel:
 
 
 def _sni_dns_port(targets: Sequence[Weighted]) -> int | None:
-    looked_up = (to.port.target_port for to, _ in targets if to.upstream.service.resolution == "DYNAMIC_DNS")
+    looked_up = (
+        to.port.target_port
+        for to, _ in targets
+        if to.upstream.service.resolution == "DYNAMIC_DNS" and to.cluster not in to.upstream.told
+    )
     return next(looked_up, None)
+
+
+def _told(targets: Sequence[Weighted]) -> Iterator[Told]:
+    """What clusters that lead through an outbound proxy have to know; what asks for a Host takes the server name."""
+    for to, _ in targets:
+        tells = to.upstream.told.get(to.cluster)
+        if tells:
+            yield "server_name" if tells == "host" else tells

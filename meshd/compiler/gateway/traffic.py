@@ -20,7 +20,7 @@ from meshd.mesh.mesh import Mesh
 from meshd.mesh.named import named_by
 from meshd.mesh.visibility import service_for
 from meshd.names import ClusterName, Namespace, ServiceHost
-from meshd.plan import Forward
+from meshd.plan import DynamicDns, Forward
 from meshd.registry.hosts import complete
 from meshd.registry.service import Port, Service
 from meshd.resources.virtual_service import VirtualService
@@ -114,7 +114,8 @@ class Traffic:
             found = list(map(self.view.upstream, self._services(virtual_service)))
             self._destinations[id(virtual_service)] = found
             dynamic = (each for each in found if each.service.resolution == "DYNAMIC_DNS")
-            self._looked_up.update(cluster.name for each in dynamic for cluster in each.clusters)
+            clusters = (cluster for each in dynamic for cluster in each.clusters)
+            self._looked_up.update(each.name for each in clusters if isinstance(each.discovery, DynamicDns))
         return found
 
     def _services(self, virtual_service: VirtualService) -> Iterator[Service]:

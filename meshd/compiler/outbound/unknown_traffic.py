@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from meshd.compiler.connections.connections import target_chain
 from meshd.compiler.destinations import Target, Unroutable, target
 from meshd.compiler.host import Host
 from meshd.compiler.http.routes import REASON
+from meshd.compiler.upstream.no_proxy import NoProxy, hosts_pattern
+from meshd.compiler.upstream.outbound_proxy import BY_AUTHORITY, NO_PROXY, called, exempt, leading, proxy_of
 from meshd.compiler.upstream.upstream import Upstream
 from meshd.compiler.view import View
 from meshd.mesh.visibility import Scope
 from meshd.names import ClusterName, ServiceHost
 from meshd.plan import (
+    ByEds,
     ChainMatch,
     Cluster,
     ClusterEndpoints,
     Discovery,
     DynamicDns,
     Forward,
+    HeaderMatch,
     OriginalDestination,
     Respond,
     Route,
     RouteMatch,
     TcpChain,
+    TextMatch,
     UpstreamHttp,
     VirtualHost,
     WeightedCluster,
@@ -33,12 +38,14 @@ from meshd.plan import (
 from meshd.problems import Origin, Problem, Problems
 from meshd.registry.hosts import canonical
 from meshd.resources.destination import Destination
+from meshd.resources.outbound_proxy import OutboundProxy
 from meshd.resources.sidecar import Sidecar
 
 PASSTHROUGH: Final = ClusterName("PassthroughCluster")
 BLACK_HOLE: Final = ClusterName("BlackHoleCluster")
 FORWARD_PROXY: Final = ClusterName("ForwardProxyCluster")
 """Where nothing is captured, the name in a request is all there is to find an unknown host by."""
+PAST_OUTBOUND_PROXY: Final = ClusterName("NoProxyForwardCluster")
 
 _NOT_REGISTERED: Final = "host %REQ(:authority):253% is not in the registry"
 """Said to who asked. Envoy refuses an authority that has what a name cannot have, so nothing else can be slipped in;
@@ -55,6 +62,7 @@ class UnknownTraffic:
 
     `chain` takes captured connections; `loop` is for those to the port of the capture itself. A request to a bound
     listener says no more than a name, and most often the listener's own: it is never forwarded by that.
+    `past_outbound_proxy`: what `forward_proxy` is to names that the host's outbound proxy is not for.
     """
 
     bound: VirtualHost
@@ -65,6 +73,7 @@ class UnknownTraffic:
     passthrough: Cluster | None
     forward_proxy: Cluster | None
     black_hole: Cluster
+    past_outbound_proxy: Cluster | None = None
     problems: Problems = ()
 
 
@@ -107,6 +116,9 @@ def _refused(host: Host, origin: Origin, problems: Problems = ()) -> UnknownTraf
 
 
 def _passed(host: Host, origin: Origin) -> UnknownTraffic:
+    proxy = proxy_of(host)
+    if proxy:
+        return _by_outbound_proxy(host, proxy, origin)
     return UnknownTraffic(
         bound=BLOCK_ALL,
         proxied=_allow_any(FORWARD_PROXY, origin),
@@ -117,6 +129,33 @@ def _passed(host: Host, origin: Origin) -> UnknownTraffic:
         forward_proxy=_cluster(FORWARD_PROXY, DynamicDns(), host, origin),
         black_hole=_black_hole(host, origin),
     )
+
+
+def _by_outbound_proxy(host: Host, proxy: OutboundProxy, origin: Origin) -> UnknownTraffic:
+    """Requests go by their Host, all else by the address that was dialled."""
+    return UnknownTraffic(
+        bound=BLOCK_ALL,
+        proxied=_allow_but(exempt(proxy), PAST_OUTBOUND_PROXY, FORWARD_PROXY, origin),
+        captured=_allow_but(exempt(proxy), NO_PROXY, PASSTHROUGH, origin),
+        chain=replace(_plain_chain(PASSTHROUGH, origin), tells="address"),
+        loop=_loop(host, origin),
+        passthrough=_led(PASSTHROUGH, host, proxy, origin),
+        forward_proxy=_led(FORWARD_PROXY, host, proxy, origin),
+        past_outbound_proxy=_cluster(PAST_OUTBOUND_PROXY, DynamicDns(), host, origin),
+        black_hole=_black_hole(host, origin),
+    )
+
+
+def _led(name: ClusterName, host: Host, proxy: OutboundProxy, origin: Origin) -> Cluster:
+    return replace(_cluster(name, ByEds(), host, origin), via=called(proxy), led_on=True)
+
+
+def _allow_but(exempted: NoProxy, past: ClusterName, cluster: ClusterName, origin: Origin) -> VirtualHost:
+    host = _allow_any(cluster, origin)
+    by_name = HeaderMatch(name=":authority", text=TextMatch(kind="regex", value=hosts_pattern(exempted)))
+    action = Forward(destinations=(WeightedCluster(cluster=past),))
+    straight = Route(name="no_proxy", match=RouteMatch(headers=(by_name,)), action=action, origin=origin)
+    return replace(host, routes=(straight, *host.routes))
 
 
 def _by_proxy(host: Host, proxy: Destination, upstream: Upstream | None, origin: Origin) -> UnknownTraffic:
@@ -197,8 +236,11 @@ def clusters_in_use(unknown: UnknownTraffic, *, captures: bool, proxies: bool) -
             yield unknown.passthrough
     if proxies and unknown.forward_proxy:
         yield unknown.forward_proxy
+        if unknown.past_outbound_proxy:
+            yield unknown.past_outbound_proxy
 
 
-def nobody(cluster: Cluster) -> ClusterEndpoints:
-    """The endpoints of the black hole."""
-    return ClusterEndpoints(cluster=cluster.name, endpoints=(), origin=cluster.origin)
+def fixed(cluster: Cluster) -> ClusterEndpoints:
+    """The endpoints of the black hole; of what is led on, the listener inside to which all of it is led."""
+    inside = (leading(BY_AUTHORITY, cluster.name),) if cluster.led_on else ()
+    return ClusterEndpoints(cluster=cluster.name, endpoints=inside, origin=cluster.origin)

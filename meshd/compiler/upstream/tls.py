@@ -78,15 +78,15 @@ def _own(given: ClientTLSSettings, service: Service, port: Port, settings: MeshS
     asked = given.sni or None  # an empty one is an absent one, as in Istio: it must not end the check of names
     automatic = asked is None and not names and not given.insecure_skip_verify
     sni, expected = _names(service, port)
-    root, certificate = _root(given, settings), _client_certificate(given, settings)
+    believed, certificate = root(given, settings), client_certificate(given, settings)
     tls = plan.UpstreamTls(
         sni=sni if asked is None else asked,
-        validation=root.name if root else None,
+        validation=believed.name if believed else None,
         subject_alt_names=_verified(given, names) or (expected if automatic else ()),
         san_from_host=automatic and sni is None,
         certificate=certificate.name if certificate else None,
     )
-    return Origination(tls=tls, secrets=tuple(secret for secret in (certificate, root) if secret))
+    return Origination(tls=tls, secrets=tuple(secret for secret in (certificate, believed) if secret))
 
 
 def _names(service: Service, port: Port) -> tuple[str | None, tuple[str, ...]]:
@@ -103,7 +103,7 @@ def _verified(given: ClientTLSSettings, names: tuple[str, ...]) -> tuple[str, ..
     return () if given.insecure_skip_verify else names
 
 
-def _root(given: ClientTLSSettings, settings: MeshSettings) -> plan.ValidationSecret | None:
+def root(given: ClientTLSSettings, settings: MeshSettings) -> plan.ValidationSecret | None:
     if given.insecure_skip_verify:
         return None
     if given.credential_name:
@@ -113,7 +113,7 @@ def _root(given: ClientTLSSettings, settings: MeshSettings) -> plan.ValidationSe
     return root_from_files(file, given.ca_crl, given.origin)
 
 
-def _client_certificate(given: ClientTLSSettings, settings: MeshSettings) -> plan.CertificateSecret | None:
+def client_certificate(given: ClientTLSSettings, settings: MeshSettings) -> plan.CertificateSecret | None:
     if given.mode != "MUTUAL":
         return None
     if given.credential_name:
