@@ -7,12 +7,19 @@ from collections.abc import Iterable, Iterator
 
 from meshd import plan
 from meshd.decode.json_values import plain_json
+from meshd.resources.extras import PolicyExtras
 from meshd.resources.legacy.custom import TYPE, Custom, type_name
 
 
 def custom(given: Iterable[Custom | None]) -> tuple[plan.Custom, ...]:
     """In the same order; the same message is the same text, whatever the order of its fields."""
     return tuple(_planned(given))
+
+
+def custom_policies(extras: PolicyExtras, found: plan.Discovery) -> tuple[plan.Custom, ...]:
+    """What is said of the whole cluster comes last. Where traffic says whom it calls there is no choice (LB-11)."""
+    balancer = extras.load_balancing if isinstance(found, plan.ByEds) else None
+    return custom((balancer, extras.circuit_breaker, extras.cluster))
 
 
 def _planned(given: Iterable[Custom | None]) -> Iterator[plan.Custom]:

@@ -9,6 +9,7 @@ from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.route.v3 import route_components_pb2 as route
 from envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute
 
+from meshd.envoy.custom import say_of_action
 from meshd.envoy.formats import text_format
 from meshd.envoy.headers import to_add, to_remove
 from meshd.envoy.matches import regex
@@ -44,6 +45,12 @@ _REDIRECT_CODES = {
 
 
 def forward(action: Forward) -> route.RouteAction:
+    rendered = _forward(action)
+    say_of_action(rendered, action.custom)
+    return rendered
+
+
+def _forward(action: Forward) -> route.RouteAction:
     return route.RouteAction(
         timeout=duration(action.timeout or _NO_TIMEOUT),  # absent, Envoy's own 15 s would apply
         max_stream_duration=_GRPC_DEADLINE if action.timeout is None else None,

@@ -6,10 +6,13 @@ from typing import Final
 
 from meshd import plan
 from meshd.resources.extras import PolicyExtras
+from meshd.resources.legacy.custom import type_name
 from meshd.resources.traffic_policy import OutlierDetection
 
 _DEFAULT: Final = plan.OutlierDetection()
 _NO_EXTRAS: Final = PolicyExtras()
+_IN_ENVOYS_WORDS: Final = "envoy.config.cluster.v3.OutlierDetection"
+_PANIC: Final = 50
 
 
 def outlier_detection(
@@ -33,9 +36,14 @@ def outlier_detection(
     )
 
 
-def healthy_panic_percent(settings: OutlierDetection | None) -> int:
-    """D-56: written on every cluster, since Envoy's own 50 would send requests to ejected endpoints."""
-    return (settings.min_health_percent or 0) if settings else 0
+def healthy_panic_percent(settings: OutlierDetection | None, extras: PolicyExtras = _NO_EXTRAS) -> int:
+    """D-56: written on every cluster, since Envoy's own 50 would send requests to ejected endpoints.
+
+    Who says in Envoy's own words whom to eject means its 50, too: so it was in v1alpha1 (section 8).
+    """
+    if settings:
+        return settings.min_health_percent or 0
+    return _PANIC if type_name(extras.circuit_breaker or {}) == _IN_ENVOYS_WORDS else 0
 
 
 def _count(given: int | None, default: int) -> int | None:
