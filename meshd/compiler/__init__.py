@@ -16,9 +16,11 @@ from meshd.compiler.upstream.zone_peers import with_zone_peers
 from meshd.memo import Memo
 from meshd.mesh.gateways import workload_of
 from meshd.mesh.mesh import Mesh
-from meshd.names import HostName
+from meshd.mesh.sources import implemented
+from meshd.names import HostName, ProxyName
 from meshd.plan import Bind, Listener, Probe, ProxyPlan
 from meshd.problems import Problem, Problems, in_order
+from meshd.resources.workload_entry import WorkloadEntry
 
 __all__ = ["Compiled", "Reach", "compile_plan"]
 
@@ -56,14 +58,19 @@ def _sidecar(mesh: Mesh, host: Host, reach: Reach, memo: Memo) -> Iterator[Plann
     entry = workload_of(mesh, host.name, "sidecar", memo)
     if entry:
         seen = mesh if reach.capture == "nftables" else uncaptured(mesh, memo)
-        yield sidecar_plan(seen, memo.recall(standing_for, host, entry), reach, memo)
+        yield sidecar_plan(seen, _standing_for(mesh, host, "sidecar", entry, memo), reach, memo)
 
 
 def _gateway(mesh: Mesh, host: Host, memo: Memo) -> Iterator[Planned]:
     entry = workload_of(mesh, host.name, "gateway", memo)
     if entry:
         alone = workload_of(mesh, host.name, "sidecar", memo) is None
-        yield gateway_plan(uncaptured(mesh, memo), memo.recall(standing_for, host, entry), entry, memo, alone=alone)
+        here = _standing_for(mesh, host, "gateway", entry, memo)
+        yield gateway_plan(uncaptured(mesh, memo), here, entry, memo, alone=alone)
+
+
+def _standing_for(mesh: Mesh, host: Host, proxy: ProxyName, entry: WorkloadEntry, memo: Memo) -> Host:
+    return memo.recall(standing_for, host, entry, implemented(mesh, host.name, proxy, memo))
 
 
 def _contested(found: Iterable[Planned]) -> Iterator[Problem]:

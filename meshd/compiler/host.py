@@ -10,13 +10,13 @@ from ipaddress import ip_address
 
 from meshd.fields import is_ip
 from meshd.memo import Memo
-from meshd.mesh.client import Client
+from meshd.mesh.client import Client, Implements
 from meshd.mesh.gateways import workloads_on
 from meshd.mesh.mesh import Mesh
 from meshd.names import HostName, Locality, Namespace
 from meshd.problems import NOWHERE, Problem, nearest
 from meshd.registry.settings import MeshSettings
-from meshd.registry.workloads import HOST_ANNOTATION, identity, labels_of, locality_of
+from meshd.registry.workloads import HOST_ANNOTATION, identity, labels_of, locality_of, workload_name
 from meshd.resources.workload_entry import WorkloadEntry
 
 
@@ -46,21 +46,17 @@ def host_of(mesh: Mesh, name: HostName, memo: Memo) -> Host | None:
     return memo.recall(_host, name, mesh.settings, len(mesh.workloads[name]), *workloads_on(mesh, name, memo))
 
 
-def standing_for(host: Host, entry: WorkloadEntry) -> Host:
+def standing_for(host: Host, entry: WorkloadEntry, implements: Implements) -> Host:
     """The VM as one of its proxies sees it: as the workload for which that proxy stands."""
     labels = labels_of(entry)
     return replace(
         host,
-        client=Client(namespace=Namespace(entry.metadata.namespace), labels=labels),
+        client=Client(namespace=Namespace(entry.metadata.namespace), labels=labels, implements=implements),
         locality=locality_of(entry.workload, labels),
         network=entry.workload.network or "",
         service_account=entry.workload.service_account or "",
         address=entry.workload.address,
     )
-
-
-def workload_name(entry: WorkloadEntry) -> str:
-    return f"{entry.metadata.namespace}/{entry.metadata.name}"
 
 
 def unknown(mesh: Mesh, name: HostName) -> Problem:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from meshd.compiler.host import workload_name
 from meshd.compiler.reach import Reach
 from meshd.memo import Memo
 from meshd.mesh.gateways import workloads_on
@@ -16,6 +15,7 @@ from meshd.names import HostName
 from meshd.plan import ExecProbe, GrpcProbe, HttpProbe, Probe, TcpProbe
 from meshd.problems import Problem, Problems
 from meshd.registry.groups import group_of
+from meshd.registry.workloads import workload_name
 from meshd.resources.workload_entry import WorkloadEntry
 from meshd.resources.workload_group import HTTPHealthCheckConfig, ReadinessProbe, WorkloadGroup
 

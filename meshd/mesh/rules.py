@@ -47,6 +47,11 @@ class MergedRule:
         return self.selector is not None or self.source is not None
 
     @property
+    def is_for_labels(self) -> bool:
+        """It is for the clients that its selector tells: a source stands in for that."""
+        return self.selector is not None and self.source is None
+
+    @property
     def origin(self) -> Origin:
         return self.rules[0].origin
 

@@ -41,12 +41,17 @@ def rule_among(candidates: Candidates, service: Service, client: Client, root: N
 
 
 def _own(candidates: Candidates, client: Client, root: Namespace) -> MergedRule | None:
-    """In the root namespace only what is private to it counts as its own: the rest is there for everybody."""
+    """In the root namespace only what is private to it counts as its own: the rest is there for everybody.
+
+    What is for a source is its own wherever that is written (C-DP-06).
+    """
     private = frozenset({root})
     return _most_specific(
         candidates,
         lambda rule: (
-            rule.namespace == client.namespace
+            _selects(rule, client)
+            if rule.source
+            else rule.namespace == client.namespace
             and _applies(rule, client)
             and (client.namespace != root or rule.export_to == private)
         ),
@@ -68,10 +73,10 @@ def _most_specific(candidates: Candidates, counts: Callable[[MergedRule], bool])
 
 
 def _word(rules: Iterable[MergedRule]) -> MergedRule | None:
-    """Of rules for one host: the first that selects the client by labels, else the last (spec 6.1)."""
+    """Of rules for one host: the first that is for this client in particular, else the last (spec 6.1)."""
     last = None
     for rule in rules:
-        if rule.selector is not None:
+        if rule.is_selective:
             return rule
         last = rule
     return last
@@ -82,6 +87,8 @@ def _applies(rule: MergedRule, client: Client) -> bool:
 
 
 def _selects(rule: MergedRule, client: Client) -> bool:
+    if rule.source is not None:
+        return client.is_source(rule.source)
     if rule.selector is None:
         return True
     return rule.namespace == client.namespace and client.selected_by(rule.selector)

@@ -9,7 +9,7 @@ from meshd.fields import is_ip
 from meshd.names import Locality, ServiceHost
 from meshd.problems import Problem
 from meshd.registry.service import Instance
-from meshd.registry.workloads import labels_of, locality_of
+from meshd.registry.workloads import labels_of, locality_of, workload_name
 from meshd.resources.service_entry import ServiceEntry, ServicePort
 from meshd.resources.workload_entry import Workload, WorkloadEntry
 
@@ -60,8 +60,8 @@ def _selected(entries: list[ServiceEntry], selected: list[WorkloadEntry], ports:
     serves = _serves(entries, ports)
     for workload in selected:
         if not _unfit(entries[0], workload.workload.address):
-            name = f"{workload.metadata.namespace}/{workload.metadata.name}"
-            yield replace(_instance(workload.workload, labels_of(workload), serves), workload=name)
+            instance = _instance(workload.workload, labels_of(workload), serves)
+            yield replace(instance, workload=workload_name(workload))
 
 
 def _unfit(entry: ServiceEntry, address: str) -> str:

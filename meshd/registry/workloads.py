@@ -17,6 +17,11 @@ def host_of(entry: WorkloadEntry) -> HostName:
     return HostName(entry.metadata.annotations.get(HOST_ANNOTATION, entry.metadata.name))
 
 
+def workload_name(entry: WorkloadEntry) -> str:
+    """What tells it from all others in the registry."""
+    return f"{entry.metadata.namespace}/{entry.metadata.name}"
+
+
 def workloads_by_host(entries: Iterable[WorkloadEntry]) -> dict[HostName, tuple[WorkloadEntry, ...]]:
     """The entries of each VM, those that are annotated before those only named like it; else in the order given."""
     by_host: dict[HostName, list[WorkloadEntry]] = {}

@@ -13,7 +13,7 @@ from meshd.fields import HostText, export_target, ip_or_cidr, virtual_host
 from meshd.problems import Problem
 from meshd.resources.answers import Body, HTTPDirectResponse, HTTPRedirect, HTTPRewrite, RegexRewrite
 from meshd.resources.cors import CorsPolicy
-from meshd.resources.extras import VirtualServiceExtras, check_extras, check_names, read_extras
+from meshd.resources.extras import VirtualServiceExtras, check_extras, check_names, extras_place, read_extras
 from meshd.resources.fault import FaultAbort, FaultDelay, HTTPFaultInjection, Percentage
 from meshd.resources.finding import doubtful, invalid
 from meshd.resources.gateway_names import MESH, check_gateways
@@ -22,6 +22,7 @@ from meshd.resources.host_name import check_exports, wildcards_over
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.http_route import Delegate, HTTPMirrorPolicy, HTTPRoute, HTTPRouteDestination, MirrorPercentage
 from meshd.resources.l4_routes import TCPRoute, TLSRoute, is_sni_of_a_cluster
+from meshd.resources.narrowed import narrowed_connections, narrowed_requests
 from meshd.resources.resource import Resource
 from meshd.resources.retry import HTTPRetry
 from meshd.resources.unreachable import unreachable, unreachable_connections
@@ -79,14 +80,19 @@ class VirtualService(Resource):
         yield from self._check_sources()
         yield from check_gateways(self.gateways, self.origin.at("gateways"))
         yield from check_exports(self.origin, self.export_to, self.metadata.namespace)
-        yield from unreachable([(route.origin, route.match) for route in self.http])
-        yield from unreachable_connections(self.tls)
-        yield from unreachable_connections(self.tcp)
+        extras = self.extras
+        yield from unreachable([(route.origin, narrowed_requests(route, extras)) for route in self.http])
+        yield from unreachable_connections(narrowed_connections(self.tls, extras.tls))
+        yield from unreachable_connections(narrowed_connections(self.tcp, extras.tcp))
         yield from self._check_extras()
 
     def _check_extras(self) -> Iterator[Problem]:
         yield from check_extras(VirtualServiceExtras, self.metadata)
         yield from check_names(self.metadata, "http route", self.extras.http, (route.name for route in self.http))
+        for route in self.http:
+            if route.delegate and route.name in self.extras.http:
+                message = f"http route {route.name!r} delegates, and nobody would act on its extras"
+                yield invalid(extras_place(self.metadata), message, "write its routes here")
         for name, extras, routes in (("tls", self.extras.tls, self.tls), ("tcp", self.extras.tcp, self.tcp)):
             yield from check_names(self.metadata, f"{name} route", extras, map(str, range(len(routes))))
 
@@ -98,6 +104,8 @@ class VirtualService(Resource):
         for route in self.http:
             if route.delegate:
                 yield invalid(route.origin.at("delegate"), "a delegate does not delegate again")
+        if self.extras.http:
+            yield invalid(extras_place(self.metadata), "extras have no place in a delegate", "give it hosts of its own")
 
     def _check_hosts(self) -> Iterator[Problem]:
         """V-1."""

@@ -17,6 +17,7 @@ from meshd.compiler.upstream.upstream import Upstream
 from meshd.plan import ChainMatch, TcpChain
 from meshd.problems import Origin, Problem, Problems
 from meshd.registry.hosts import canonical
+from meshd.resources.extras import SourceExtras
 from meshd.resources.l4_routes import L4MatchAttributes, RouteDestination, TCPRoute
 from meshd.resources.virtual_service import VirtualService
 
@@ -38,14 +39,16 @@ def tls_rules(
     """`prefixes`: the addresses that are meant where a rule names none. One rule that applies is enough: then what
     none of them takes is not the service's (5.11)."""
     place = _Place(virtual_service, host, entrance, upstreams)
-    for rule in virtual_service.tls:
+    for index, rule in enumerate(virtual_service.tls):
+        extras = virtual_service.extras.of_tls(index)
         for match in rule.match:
-            if place.conditions.admit_connection(match):
+            if place.conditions.admit_connection(match, extras.source):
                 names = () if _ANY_NAME in match.sni_hosts else tuple(dict.fromkeys(map(canonical, match.sni_hosts)))
                 wanted = ChainMatch(
                     prefix_ranges=networks(match.destination_subnets) or prefixes,
                     server_names=names,
                     transport=None if names else "tls",
+                    source_prefix_ranges=networks(extras.source_subnets),
                 )
                 place.chain(rule.route, wanted, match.origin)
     return place.ruled(complete=bool(place.chains))
@@ -56,8 +59,9 @@ def tcp_rules(
 ) -> Ruled:
     """The last rule looked at is one that takes every connection to these addresses."""
     place = _Place(virtual_service, host, entrance, upstreams)
-    for rule in virtual_service.tcp:
-        for match, at in _matches(rule, place.conditions):
+    for index, rule in enumerate(virtual_service.tcp):
+        source = virtual_service.extras.of_tcp(index).source
+        for match, at in _matches(rule, source, place.conditions):
             subnets = networks(match.destination_subnets)
             sources = networks((match.source_subnet,) if match.source_subnet else ())
             place.chain(rule.route, ChainMatch(prefix_ranges=subnets or prefixes, source_prefix_ranges=sources), at)
@@ -66,11 +70,13 @@ def tcp_rules(
     return place.ruled(complete=False)
 
 
-def _matches(rule: TCPRoute, conditions: Conditions) -> Iterable[tuple[L4MatchAttributes, Origin]]:
+def _matches(
+    rule: TCPRoute, source: SourceExtras | None, conditions: Conditions
+) -> Iterable[tuple[L4MatchAttributes, Origin]]:
     """Those that apply; a rule without any is one that takes everything."""
     if not rule.match:
-        return [(L4MatchAttributes(), rule.origin)] if conditions.admit_everything() else []
-    return [(match, match.origin) for match in rule.match if conditions.admit_connection(match)]
+        return [(L4MatchAttributes(), rule.origin)] if conditions.admit_everything(source) else []
+    return [(match, match.origin) for match in rule.match if conditions.admit_connection(match, source)]
 
 
 class _Place:

@@ -17,6 +17,7 @@ from meshd.names import Namespace, ServiceHost
 from meshd.plan import ChainMatch, DownstreamTls, TcpChain
 from meshd.problems import Origin, Problems
 from meshd.registry.hosts import canonical, matches, subset_of
+from meshd.resources.extras import L4RouteExtras
 from meshd.resources.l4_routes import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from meshd.resources.virtual_service import VirtualService
 
@@ -89,11 +90,13 @@ def _chains(
 
 def _by_address(virtual_service: VirtualService, conditions: Conditions, names: tuple[str, ...]) -> Iterator[Rule]:
     """A rule for each match that has any meaning here (V-113)."""
-    for rule in virtual_service.tcp:
-        if not rule.match and conditions.admit_everything():
+    for index, rule in enumerate(virtual_service.tcp):
+        source = virtual_service.extras.of_tcp(index).source
+        if not rule.match and conditions.admit_everything(source):
             yield rule.route, ChainMatch(server_names=names), rule.origin
-        for match in filter(conditions.admit_connection, rule.match):
-            yield rule.route, _addresses(match, names), match.origin
+        for match in rule.match:
+            if conditions.admit_connection(match, source):
+                yield rule.route, _addresses(match, names), match.origin
 
 
 def _addresses(match: L4MatchAttributes, names: tuple[str, ...]) -> ChainMatch:
@@ -107,18 +110,22 @@ def _addresses(match: L4MatchAttributes, names: tuple[str, ...]) -> ChainMatch:
 def _by_name(virtual_service: VirtualService, conditions: Conditions, each: GatewayServer) -> Iterator[Rule]:
     namespace = Namespace(virtual_service.metadata.namespace)
     offered = [offer.host for offer in each.hosts if offer.admits(namespace)]
-    for rule in virtual_service.tls:
-        for match in filter(conditions.admit_connection, rule.match):
+    for index, rule in enumerate(virtual_service.tls):
+        extras = virtual_service.extras.of_tls(index)
+        for match in rule.match:
             names = list(_narrower(match, offered))
-            if names:
-                yield rule.route, _asked_for(match, names), match.origin
+            if names and conditions.admit_connection(match, extras.source):
+                yield rule.route, _asked_for(match, names, extras), match.origin
 
 
-def _asked_for(match: TLSMatchAttributes, names: list[str]) -> ChainMatch:
+def _asked_for(match: TLSMatchAttributes, names: list[str], extras: L4RouteExtras) -> ChainMatch:
     """Where every name is meant, the handshake alone must tell TLS from other bytes."""
     by_name = server_names(names)
     return ChainMatch(
-        prefix_ranges=networks(match.destination_subnets), server_names=by_name, transport=None if by_name else "tls"
+        prefix_ranges=networks(match.destination_subnets),
+        server_names=by_name,
+        transport=None if by_name else "tls",
+        source_prefix_ranges=networks(extras.source_subnets),
     )
 
 

@@ -12,6 +12,7 @@ from meshd.mesh.client import Client
 from meshd.mesh.gateways import GatewayName, gateway_name, gateways_of
 from meshd.names import Namespace
 from meshd.plan import HeaderMatch, QueryMatch, RouteMatch, TextMatch
+from meshd.resources.extras import SourceExtras
 from meshd.resources.l4_routes import L4MatchAttributes, TLSMatchAttributes
 from meshd.resources.string_match import StringMatch, takes_empty
 from meshd.resources.virtual_service import HTTPMatchRequest, VirtualService
@@ -55,22 +56,24 @@ class Conditions:
         self._namespace = Namespace(virtual_service.metadata.namespace)
         self._named = entrance.gateways.intersection(gateways_of(virtual_service))
 
-    def admit_request(self, match: HTTPMatchRequest) -> bool:
-        """Gateways of a match stand in for what the source of a request would say (V-38, V-40)."""
+    def admit_request(self, match: HTTPMatchRequest, source: SourceExtras | None = None) -> bool:
+        """Gateways of a match stand in for what the source of a request would say (V-38, V-40), but not its extras."""
         if not self._on_port(match.port):
             return False
         if match.gateways:
-            return self._through(match.gateways)
-        return bool(self._named) and self._from_source(match)
+            return self._through(match.gateways) and (source is None or self._is(source))
+        return bool(self._named) and self._from_source(match, source)
 
-    def admit_connection(self, match: TLSMatchAttributes | L4MatchAttributes) -> bool:
+    def admit_connection(
+        self, match: TLSMatchAttributes | L4MatchAttributes, source: SourceExtras | None = None
+    ) -> bool:
         """Unlike those of requests, all conditions must hold (V-103, V-113)."""
         through = self._through(match.gateways) if match.gateways else bool(self._named)
-        return through and self._on_port(match.port) and self._from_source(match)
+        return through and self._on_port(match.port) and self._from_source(match, source)
 
-    def admit_everything(self) -> bool:
+    def admit_everything(self, source: SourceExtras | None = None) -> bool:
         """A rule without match."""
-        return bool(self._named)
+        return bool(self._named) and (source is None or self._is(source))
 
     def _on_port(self, port: int) -> bool:
         return port in {0, self._entrance.port}
@@ -78,9 +81,17 @@ class Conditions:
     def _through(self, gateways: tuple[str, ...]) -> bool:
         return any(gateway_name(text, self._namespace) in self._named for text in gateways)
 
-    def _from_source(self, match: HTTPMatchRequest | TLSMatchAttributes | L4MatchAttributes) -> bool:
+    def _from_source(
+        self, match: HTTPMatchRequest | TLSMatchAttributes | L4MatchAttributes, source: SourceExtras | None
+    ) -> bool:
+        """Extras stand in for the labels and the namespace, by which others who read the object go (C-RR-05)."""
+        if source is not None:
+            return self._is(source)
         client = self._entrance.client
         return client.selected_by(match.source_labels) and match.source_namespace in {None, client.namespace}
+
+    def _is(self, source: SourceExtras) -> bool:
+        return self._entrance.client.is_source(source)
 
 
 def route_matches(match: HTTPMatchRequest) -> Iterator[RouteMatch]:

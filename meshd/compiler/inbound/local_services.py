@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from operator import attrgetter
 
-from meshd.compiler.host import Host, workload_name
+from meshd.compiler.host import Host
 from meshd.memo import Memo
 from meshd.mesh.gateways import is_gateway, workloads_on
 from meshd.mesh.mesh import Mesh
@@ -15,6 +15,7 @@ from meshd.mesh.rules import MergedRule
 from meshd.problems import Problem
 from meshd.registry.host_table import HostTable
 from meshd.registry.service import Instance, Port, Service
+from meshd.registry.workloads import workload_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

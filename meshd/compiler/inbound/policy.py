@@ -25,7 +25,7 @@ def inbound_policy(
 
 def _ruled(each: LocalPort, host: Host) -> Policy:
     """As a client in the server's place would read it. A rule for selected clients is no word to servers (6.1)."""
-    candidates = [tuple(rule for rule in rules if rule.selector is None) for rules in each.local.rules]
+    candidates = [tuple(rule for rule in rules if not rule.is_selective) for rules in each.local.rules]
     root = Namespace(host.settings.root_namespace)
     return effective_policy(rule_among(candidates, each.local.service, host.client, root), "", each.port.number)
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from meshd.memo import Memo
 from meshd.mesh.audience import Audience, Crew
-from meshd.mesh.checks.did_you_mean import Known
 from meshd.mesh.checks.fronts import Fronts
 from meshd.mesh.checks.judge import Asker, Judge
 from meshd.mesh.client import Client
@@ -19,6 +18,7 @@ from meshd.mesh.survey import Residents, Survey
 from meshd.mesh.visibility import hosts_of
 from meshd.names import Namespace, ServiceHost
 from meshd.problems import Origin, Problem, Problems
+from meshd.registry.did_you_mean import Known
 from meshd.registry.host_table import HostTable
 from meshd.registry.hosts import complete
 from meshd.registry.precedence import exports
@@ -117,7 +117,7 @@ def _verdict(virtual_service: VirtualService, ground: _Ground, memo: Memo) -> _V
     names = memo.recall(_names, virtual_service, settings)
     groups = [services[host] for host in (*names.hosts, *names.fronts) if host in services]
     covering = {of: group for host in names.hosts for of, group in ground.rules.covering(host)}
-    picky = {rule.namespace for group in covering.values() for rule in group if rule.selector is not None}
+    picky = {rule.namespace for group in covering.values() for rule in group if rule.is_for_labels}
     clients = residents.clients(sorted(picky), memo) if picky else ()
     crews = [residents.crews[gateway] for gateway in names.gateways if gateway in residents.crews]
     parts: tuple[_Part, ...] = (*groups, *covering.values(), *clients, *crews)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from meshd.mesh.audience import Audience
 from meshd.mesh.checks.destinations import unknown_host
-from meshd.mesh.checks.did_you_mean import Known
 from meshd.mesh.checks.judge import Asker, Judge
 from meshd.mesh.gateways import MESH
 from meshd.mesh.named import Asking
 from meshd.mesh.survey import Survey
 from meshd.names import Namespace
 from meshd.problems import Problem
+from meshd.registry.did_you_mean import Known
 from meshd.registry.hosts import complete
 from meshd.resources.destination import Destination
 

@@ -16,7 +16,21 @@ from meshd.resources.extras import EXTRAS, VirtualServiceExtras, extras_place
 from meshd.resources.virtual_service import VirtualService
 
 _OBEYED: Final = frozenset(
-    {"abort", "also", "delay", "maxEjectionPercent", "maxRetries", "retries", "timeout", "websocketUpgrade"}
+    {
+        "abort",
+        "also",
+        "circuitBreaker",
+        "cluster",
+        "delay",
+        "loadBalancing",
+        "maxEjectionPercent",
+        "maxRetries",
+        "retries",
+        "source",
+        "sourceSubnets",
+        "timeout",
+        "websocketUpgrade",
+    }
 )
 """Of routes and policies."""
 

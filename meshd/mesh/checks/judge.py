@@ -15,8 +15,11 @@ from meshd.mesh.visibility import service_for
 from meshd.names import Namespace, ServiceHost
 from meshd.problems import Problem, nearest
 from meshd.registry.host_table import HostTable
+from meshd.registry.hosts import canonical
+from meshd.registry.precedence import exported_to
 from meshd.registry.service import Service
 from meshd.resources.destination import Destination
+from meshd.resources.extras import SourceExtras
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +83,12 @@ class Judge:
     def _seen(self, services: Sequence[Service], asking: Asking) -> Iterator[Seen]:
         """Where no VM asks for it, one in the asker's own namespace is supposed to."""
         rules = [rule for service in services for rule in self._covering(service)]
-        picky = any(rule.selector is not None for rule in rules)
-        clients = [*self._sidecars(services, rules)] if MESH in asking.through else []
+        picky = any(rule.is_for_labels for rule in rules)
+        sources = [client for rule in rules if rule.source for client in self._sources(rule.source, rule)]
+        clients = [*self._sidecars(services, rules), *sources] if MESH in asking.through else []
         crew = list(self._audience.gateways(self._asker.exported, asking.through, by_labels=picky))
+        if crew:
+            crew.extend(sources)
         if not clients and not crew:
             clients.append(Client(namespace=self._asker.namespace))
         for client in clients:
@@ -97,6 +103,12 @@ class Judge:
         special.update(name for service in services for name in (service.namespace, *service.export_to))
         special.update(name for rule in rules for name in (rule.namespace, *rule.export_to))
         yield from self._audience.sidecars(self._asker.exported, special)
+
+    def _sources(self, source: SourceExtras, rule: MergedRule) -> Iterator[Client]:
+        """Somebody who is that source: whether any VM is, may change without the routes."""
+        if exported_to(self._asker.exported, rule.namespace):
+            here = (canonical(source.host), frozenset(source.labels.items()))
+            yield Client(namespace=rule.namespace, implements=frozenset({here}))
 
     def _covering(self, service: Service) -> Iterator[MergedRule]:
         return (rule for _, rules in self._rules.covering(service.host) for rule in rules)

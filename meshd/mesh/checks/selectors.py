@@ -34,7 +34,7 @@ def _selectors(survey: Survey) -> Iterator[tuple[str, Mapping[str, str], Origin]
         if sidecar.workload_selector and sidecar.workload_selector.labels:
             yield sidecar.metadata.namespace, sidecar.workload_selector.labels, sidecar.workload_selector.origin
     for merged in (merged for group in survey.mesh.destination_rules.values() for merged in group):
-        if merged.selector:
+        if merged.selector and not merged.source:
             for rule in merged.rules:
                 if rule.workload_selector:
                     yield merged.namespace, merged.selector, rule.workload_selector.origin
