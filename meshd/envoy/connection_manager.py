@@ -10,6 +10,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from meshd.envoy.access_logs import SILENT, Loggers
 from meshd.envoy.config_sources import ads
+from meshd.envoy.connect_refused import connect_refused
 from meshd.envoy.http_filters import early_mutations, http_filters
 from meshd.envoy.led_on import local_replies
 from meshd.envoy.scalars import boolean, duration
@@ -33,7 +34,7 @@ def connection_manager(
         http_filters=http_filters(chain, dns_refresh_rate),
         early_header_mutation_extensions=early_mutations(chain),
         http_protocol_options=_explicit_proxy() if chain.absolute_urls else None,
-        local_reply_config=local_replies(chain.tells),
+        local_reply_config=_own_answers(chain),
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         generate_request_id=boolean(True),
         normalize_path=boolean(True),
@@ -43,6 +44,13 @@ def connection_manager(
         server_header_transformation=HttpConnectionManager.PASS_THROUGH,
         **_trust(chain.side),
     )
+
+
+def _own_answers(chain: HttpChain) -> hcm.LocalReplyConfig | None:
+    found = local_replies(chain.tells) or hcm.LocalReplyConfig()
+    if chain.absolute_urls:
+        found.mappers.append(connect_refused())
+    return found if found.mappers else None
 
 
 def _trust(side: Side) -> dict[str, Any]:

@@ -103,6 +103,8 @@ def command_line(paths: ProxyPaths, settings: EnvoySettings, config: Path, *, ba
         # `gradual` closes a growing share of connections over the drain time, and asks nothing of most at first.
         *("--drain-strategy", "immediate"),
         *("--log-level", settings.log_level),
+        # The access log; by default its lines would come ten seconds late.
+        *("--file-flush-interval-msec", "1000"),
         *concurrency,
     ]
 

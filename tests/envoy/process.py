@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from meshd.envoy.bootstrap import BootstrapSettings
 from tests.waiting import until
@@ -68,14 +69,25 @@ def _live(settings: BootstrapSettings) -> bool:
         return False
 
 
+def _log(settings: BootstrapSettings) -> Path:
+    return Path(settings.admin_socket).with_name("run.log")
+
+
+def logged(settings: BootstrapSettings) -> list[dict[str, Any]]:
+    """The lines of its access log so far, which is JSON; what else an Envoy says is not."""
+    lines = _log(settings).read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
 @contextmanager
 def running(envoy_binary: Path, bootstrap: bytes, settings: BootstrapSettings) -> Iterator[None]:
     """One Envoy on this bootstrap, from LIVE on; ended by its own process id."""
     path = Path(settings.admin_socket).with_name("run.pb")
     path.write_bytes(bootstrap)
-    log = path.with_suffix(".log")
+    log = _log(settings)
     command = [envoy_binary, "-c", path, "-l", "warning", "--use-dynamic-base-id", "--concurrency", "1"]
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+    command += ["--file-flush-interval-msec", "50"]
+    with log.open("ab") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
             until(lambda: process.poll() is not None or _live(settings), what="a live Envoy")
             assert process.poll() is None, log.read_text()
