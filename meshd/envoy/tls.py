@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 
 from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
@@ -103,10 +104,23 @@ def _members(trust_domain: str) -> Iterator[SubjectAltNameMatcher]:
 
 
 def _matchers(names: Iterable[str]) -> Iterator[SubjectAltNameMatcher]:
-    """A certificate carries a name as one kind or another; resources do not say which."""
+    """A certificate carries a name as one kind or another; resources do not say which.
+
+    An address has a kind of its own, which Envoy takes for no other (measured).
+    """
     for name in names:
         for kind in (SubjectAltNameMatcher.DNS, SubjectAltNameMatcher.URI):
             yield SubjectAltNameMatcher(san_type=kind, matcher=StringMatcher(exact=name))
+        if address := _address(name):
+            yield SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.IP_ADDRESS, matcher=StringMatcher(exact=address))
+
+
+def _address(name: str) -> str:
+    """As Envoy writes it."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return ""
 
 
 def _secret(name: SecretName) -> SdsSecretConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from meshd.names import Locality, Namespace, ServiceHost
 from meshd.problems import Origin
@@ -12,6 +13,8 @@ from meshd.resources.protocol import Family, Protocol
 from meshd.resources.service_entry import Location, Resolution
 
 __all__ = ["Family", "Instance", "Port", "Protocol", "Service"]
+
+_TLS_MODE: Final = "security.istio.io/tlsMode"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,12 @@ class Instance:
     service_account: str = ""
     workload: str = ""
     origin: Origin
+
+    @property
+    def speaks_mesh_tls(self) -> bool:
+        """Its label says so; without one, a service account means that it has a sidecar (spec 6.4, W-7)."""
+        mode = self.labels.get(_TLS_MODE)
+        return bool(self.service_account) if mode is None else mode == "istio"
 
     def port_for(self, port: Port) -> int:
         """The number to connect to for a port of the service (spec 7.1); 0 for a Unix socket."""

@@ -11,15 +11,12 @@ from meshd.names import SubsetName, mesh_sni
 from meshd.registry.service import Instance, Port, Service
 from meshd.registry.settings import MeshSettings
 
-_TLS_MODE: Final = "security.istio.io/tlsMode"
 _ALPN: Final = ("istio",)
 _ALPN_HTTP2: Final = ("istio", "h2")
 
 
 def speaks_mesh_tls(instance: Instance) -> bool:
-    """Its label says so; without one, a service account means that it has a sidecar."""
-    mode = instance.labels.get(_TLS_MODE)
-    return bool(instance.service_account) if mode is None else mode == "istio"
+    return instance.speaks_mesh_tls
 
 
 def mesh_tls(
