@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from meshd.convert.drafts import Draft, metadata, origin_of
 from meshd.convert.matches import caller
@@ -13,6 +12,7 @@ from meshd.convert.policies import ByLabels, OfSource, Policies
 from meshd.convert.policy_parts import Parts, parts
 from meshd.convert.scene import Scene
 from meshd.convert.subsets import Labels
+from meshd.convert.versions import Versions
 from meshd.convert.virtual_services import name_of, namespace_of
 from meshd.names import ServiceHost
 from meshd.problems import Origin
@@ -24,15 +24,6 @@ from meshd.resources.legacy import LegacyResource
 from meshd.resources.legacy.egress_rule import Port
 from meshd.resources.legacy.istio_service import IstioService
 from meshd.resources.traffic_policy import LoadBalancerSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Versions:
-    """What each version of a host is called, and who speaks of it first."""
-
-    names: Mapping[Labels, str]
-    origins: Mapping[Labels, Origin]
-    sources: tuple[LegacyResource, ...]
 
 
 def destination_rules(host: ServiceHost, policies: Policies, versions: Versions, scene: Scene) -> Iterator[Draft]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from meshd.convert.names import settle
+from meshd.convert.surroundings import Surroundings
 from meshd.fields import Message
 from meshd.memo import Memo
 from meshd.problems import Origin
@@ -48,52 +49,66 @@ def origin_of(sources: tuple[LegacyResource, ...]) -> Origin:
 
 _Place = tuple[str, str]
 _Names = Mapping[_Place, Mapping[str, str]]
+_Called = tuple[tuple[str, str], ...]
+"""Gateways: the provisional name of each, and the final one."""
 
 
-def finished(drafts: Iterable[Draft], taken: Iterable[Resource], memo: Memo) -> tuple[Resource, ...]:
-    """By kind, namespace and name. `taken`: the objects of today, whose names are theirs.
+def finished(drafts: Iterable[Draft], stage: Surroundings, memo: Memo) -> tuple[Resource, ...]:
+    """By kind, namespace and name. The names of today's objects are theirs.
 
     A resource is the very same object as in the last pass while it says the same and its sources are the same.
     """
     drafts = tuple(drafts)
-    names = _settled_names(drafts, taken)
-    made = (_kept(_finished(draft, names), draft.sources, memo) for draft in drafts)
+    names = _settled_names(drafts, stage, memo)
+    made = (_recalled(draft, names, memo) for draft in drafts)
     return tuple(
         sorted(made, key=lambda resource: (resource.KIND, resource.metadata.namespace, resource.metadata.name))
     )
 
 
-def _settled_names(drafts: tuple[Draft, ...], taken: Iterable[Resource]) -> _Names:
+def _settled_names(drafts: tuple[Draft, ...], stage: Surroundings, memo: Memo) -> _Names:
     wanted: dict[_Place, list[str]] = {}
     for draft in drafts:
         wanted.setdefault(_place(draft.resource), []).append(draft.resource.metadata.name)
+    taken: dict[_Place, frozenset[str]] = {}
+    for objects in (stage.service_entries, stage.virtual_services, stage.destination_rules, stage.gateways):
+        taken |= memo.recall(_taken, objects)
+    return {place: settle(names, taken.get(place, frozenset())) for place, names in wanted.items()}
+
+
+def _taken(objects: tuple[Resource, ...]) -> dict[_Place, frozenset[str]]:
     here: dict[_Place, set[str]] = {}
-    for resource in taken:
+    for resource in objects:
         here.setdefault(_place(resource), set()).add(resource.metadata.name)
-    return {place: settle(names, frozenset(here.get(place, ()))) for place, names in wanted.items()}
+    return {place: frozenset(names) for place, names in here.items()}
 
 
 def _place(resource: Resource) -> _Place:
     return (resource.KIND, resource.metadata.namespace)
 
 
-def _finished(draft: Draft, names: _Names) -> Resource:
+def _recalled(draft: Draft, names: _Names, memo: Memo) -> Resource:
     resource = draft.resource
-    complete = replace(
-        resource.metadata,
-        name=names[_place(resource)][resource.metadata.name],
-        annotations=_annotations(draft),
-    )
-    resource = replace(resource, metadata=complete)
+    called: _Called = ()
     if isinstance(resource, VirtualService) and resource.gateways:
         own = names.get((Gateway.KIND, resource.metadata.namespace), {})
+        called = tuple((each, own.get(each, each)) for each in resource.gateways)
+    name = names[_place(resource)][resource.metadata.name]
+    return memo.recall(_finished, draft, name, memo.same(called), memo)
+
+
+def _finished(draft: Draft, name: str, called: _Called, memo: Memo) -> Resource:
+    resource = draft.resource
+    resource = replace(resource, metadata=replace(resource.metadata, name=name, annotations=_annotations(draft)))
+    if isinstance(resource, VirtualService) and called:
+        own = dict(called)
         resource = replace(
             resource,
             gateways=_called(resource.gateways, own),
             http=tuple(_http(each, own) for each in resource.http),
             tcp=tuple(_tcp(each, own) for each in resource.tcp),
         )
-    return resource
+    return _kept(resource, draft.sources, memo)
 
 
 def _http(route: HTTPRoute, names: Mapping[str, str]) -> HTTPRoute:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from meshd.convert.matches import http_match
+from meshd.convert.report import Report
 from meshd.convert.scene import Scene
 from meshd.names import ServiceHost
-from meshd.problems import nearest
 from meshd.registry.service import Port
 from meshd.resources.gateway import server_host
 from meshd.resources.http_match import HTTPMatchRequest
@@ -37,15 +37,12 @@ class Edge:
         return (self.rule.port, self.rule.tls_secret or "")
 
 
-def edges(rules: Iterable[IngressRule], scene: Scene) -> tuple[Edge, ...]:
-    """In the order in which they count (IR-10, IR-11)."""
-    ordered = sorted(rules, key=lambda each: (-each.precedence, each.metadata.namespace, each.metadata.name))
-    found = tuple(edge for rule in ordered for edge in _resolved(rule, scene))
-    _check_servers(found, scene)
-    return found
+def order(rule: IngressRule) -> tuple[int, str, str]:
+    """In which they count (IR-10, IR-11)."""
+    return (-rule.precedence, rule.metadata.namespace, rule.metadata.name)
 
 
-def _resolved(rule: IngressRule, scene: Scene) -> Iterator[Edge]:
+def resolved(rule: IngressRule, scene: Scene) -> Iterator[Edge]:
     destination = scene.host_of(rule.destination, rule.metadata.namespace)
     port = _port(rule, destination, scene)
     if port is None:
@@ -60,11 +57,11 @@ def _resolved(rule: IngressRule, scene: Scene) -> Iterator[Edge]:
 def _port(rule: IngressRule, host: ServiceHost, scene: Scene) -> Port | None:
     """IR-15 to IR-17."""
     ports = scene.ports(host)
-    if not ports and not scene.stage.is_whole and rule.destination_port is not None:
+    if not ports and not scene.is_whole and rule.destination_port is not None:
         return _presumed(rule.destination_port, rule)
     if not ports:
         message = f"this rule is left out: no ServiceEntry has the host {host!r}, or it has no ports"
-        scene.report.add("W-IN-UNRESOLVED", rule.destination.origin, message, nearest(host, scene.stage.services))
+        scene.report.add("W-IN-UNRESOLVED", rule.destination.origin, message, near=host)
         return None
     if rule.destination_port is None and rule.destination_port_name is None:
         if len(ports) == 1:
@@ -120,7 +117,7 @@ def _is_for_everybody(rule: IngressRule, scene: Scene) -> bool:
     return False
 
 
-def _check_servers(found: Iterable[Edge], scene: Scene) -> None:
+def check_servers(found: Iterable[Edge], report: Report) -> None:
     """C-IN-03."""
     first: dict[int, Edge] = {}
     secrets: dict[tuple[int, str], Edge] = {}
@@ -129,9 +126,9 @@ def _check_servers(found: Iterable[Edge], scene: Scene) -> None:
         other = first.setdefault(edge.rule.port, edge)
         if bool(other.rule.tls_secret) != bool(edge.rule.tls_secret):
             message = f"port {edge.rule.port} speaks TLS for some and plain text for others: see {other.rule.id} "
-            scene.report.add("E-IN-MIXED-TLS", at, f"{message}({other.rule.origin})", "give it a port of its own")
+            report.add("E-IN-MIXED-TLS", at, f"{message}({other.rule.origin})", "give it a port of its own")
             continue
         other = secrets.setdefault((edge.rule.port, edge.host), edge)
         if other.rule.tls_secret != edge.rule.tls_secret:
             message = f"{edge.host} has another tlsSecret on port {edge.rule.port}: see {other.rule.id} "
-            scene.report.add("E-IN-SECRET", at, f"{message}({other.rule.origin})", "write the same secret in both")
+            report.add("E-IN-SECRET", at, f"{message}({other.rule.origin})", "write the same secret in both")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from meshd.convert.composition import both, corrected
@@ -15,7 +15,7 @@ from meshd.convert.rules import Ruled
 from meshd.convert.scene import Scene
 from meshd.convert.virtual_services import assembled
 from meshd.names import ServiceHost
-from meshd.registry.workloads import labels_of
+from meshd.registry.settings import MeshSettings
 from meshd.resources.destination import Destination, PortSelector
 from meshd.resources.extras import L4RouteExtras
 from meshd.resources.gateway import Gateway, GatewayPort, Server
@@ -29,25 +29,27 @@ _Server = tuple[int, str]
 Rules = Mapping[ServiceHost, tuple[Ruled, ...]]
 
 
-def ingress(edges: tuple[Edge, ...], rules: Rules, subsets: Subsets, scene: Scene) -> Iterator[Draft]:
-    names: dict[_Server, str] = {}
-    for server in sorted({edge.server for edge in edges}):
-        own = tuple(edge for edge in edges if edge.server == server)
-        names[server] = _gateway_name(server)
-        yield _gateway(server, own, names[server], _namespace(edges), scene)
-    for host in sorted({edge.host for edge in edges}):
-        yield _virtual_service(host, _of_host(host, edges), names, _namespace(edges), rules, subsets, scene)
-
-
-def _namespace(edges: tuple[Edge, ...]) -> str:
+def namespace_of(edges: Iterable[Edge]) -> str:
     """Gateways and their VirtualServices are together, so that their names are enough."""
     return min(edge.rule.metadata.namespace for edge in edges)
 
 
-def _of_host(host: str, edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
-    """C-IN-04: with the rules for every host, at their places, where they share a port."""
-    ports = {edge.rule.port for edge in edges if edge.host == host}
-    return tuple(edge for edge in edges if edge.host == host or (edge.host == EVERY_HOST and edge.rule.port in ports))
+def by_server(edges: Iterable[Edge]) -> Iterator[list[Edge]]:
+    servers: dict[_Server, list[Edge]] = {}
+    for edge in edges:
+        servers.setdefault(edge.server, []).append(edge)
+    return (servers[server] for server in sorted(servers))
+
+
+def in_virtual_services(edges: Sequence[Edge]) -> Iterator[tuple[str, list[Edge]]]:
+    """C-IN-04: with the edges for every host, at their places, where they share a port."""
+    places: dict[str, list[int]] = {}
+    for index, edge in enumerate(edges):
+        places.setdefault(edge.host, []).append(index)
+    for host in sorted(places):
+        ports = {edges[index].rule.port for index in places[host]}
+        everywhere = (index for index in places.get(EVERY_HOST, ()) if edges[index].rule.port in ports)
+        yield host, [edges[index] for index in sorted({*places[host], *everywhere})]
 
 
 # --- Gateways -------------------------------------------------------------------------------------------------
@@ -58,15 +60,17 @@ def _gateway_name(server: _Server) -> str:
     return provisional(f"ingress-{port}-{secret}" if secret else f"ingress-{port}", f"{port} {secret}")
 
 
-def _gateway(server: _Server, edges: tuple[Edge, ...], name: str, namespace: str, scene: Scene) -> Draft:
-    port, secret = server
+def gateway(edges: tuple[Edge, ...], namespace: str, settings: MeshSettings) -> Draft:
+    """`edges`: all of one server, in their order."""
+    port, secret = edges[0].server
+    name = _gateway_name(edges[0].server)
     sources: tuple[LegacyResource, ...] = tuple(edge.rule for edge in edges)
     origin = origin_of(sources)
     protocol = "HTTPS" if secret else "TCP" if all(edge.is_tcp for edge in edges) else "HTTP"
     label = name.partition("\n")[0].removeprefix("ingress-")
     resource = Gateway(
         metadata=gateway_metadata(name, namespace, sources),
-        selector=dict(scene.settings.ingress_gateway_selector),
+        selector=dict(settings.ingress_gateway_selector),
         servers=(
             Server(
                 port=GatewayPort(
@@ -96,15 +100,10 @@ def _spoken(protocol: str, edges: tuple[Edge, ...]) -> str:
 # --- VirtualServices ------------------------------------------------------------------------------------------
 
 
-def _virtual_service(  # noqa: PLR0917
-    host: str,
-    edges: tuple[Edge, ...],
-    names: Mapping[_Server, str],
-    namespace: str,
-    rules: Rules,
-    subsets: Subsets,
-    scene: Scene,
+def virtual_service_of(  # noqa: PLR0917
+    host: str, edges: tuple[Edge, ...], namespace: str, rules: Rules, subsets: Subsets, scene: Scene
 ) -> Draft:
+    """`edges`: those that count for the host, in their order (C-IN-04)."""
     composed = [_composed(edge, rules.get(edge.destination, ()), subsets, scene) for edge in edges if not edge.is_tcp]
     of_rules = (each.rule for edge in edges if not edge.is_tcp for each in rules.get(edge.destination, ()))
     sources = {each.id: each for each in (*(edge.rule for edge in edges), *of_rules)}
@@ -112,7 +111,7 @@ def _virtual_service(  # noqa: PLR0917
         name=provisional(f"ingress-{of_host(host) if host != EVERY_HOST else 'wildcard'}", host),
         namespace=namespace,
         hosts=(host,),
-        gateways=tuple(dict.fromkeys(names[server] for server in sorted({edge.server for edge in edges}))),
+        gateways=tuple(_gateway_name(server) for server in sorted({edge.server for edge in edges})),
         http=tuple(_distinct(_reached(entry for entries in composed for entry in entries))),
         tcp=tuple(_l4_entry(edge) for edge in edges if edge.is_tcp),
         sources=tuple(sources.values()),
@@ -126,7 +125,7 @@ def _reached(entries: Iterator[HTTPEntry]) -> Iterator[HTTPEntry]:
         (match,) = entry.route.match
         if match.port not in taken:
             yield entry
-        if replace(match, port=0).takes_everything and not entry.extras.also:
+        if replace(match, port=0).takes_everything and not (entry.extras.also or entry.extras.source):
             taken.add(match.port)
 
 
@@ -141,7 +140,7 @@ def _distinct(entries: Iterator[HTTPEntry]) -> Iterator[HTTPEntry]:
 
 def _composed(edge: Edge, group: tuple[Ruled, ...], subsets: Subsets, scene: Scene) -> Iterator[HTTPEntry]:
     """C-IN-05."""
-    here = tuple(each for each in group if _may_call(each, scene))
+    here = tuple(called for each in group if (called := _as_called(each, scene)))
     at = edge.rule.origin
     entries = (
         http_entries(edge.destination, here, subsets, scene, at)
@@ -159,22 +158,24 @@ def _composed(edge: Edge, group: tuple[Ruled, ...], subsets: Subsets, scene: Sce
         route = replace(
             entry.route,
             name=f"{edge.rule.metadata.name}.{entry.route.name}",
-            match=(replace(found.match, source_labels={}, source_namespace=None),),
+            match=(found.match,),
             route=tuple(_at_port(each, edge, scene) for each in entry.route.route),
             rewrite=corrected(entry.route.rewrite, rule, found.match),
         )
-        yield replace(entry, route=route, extras=replace(entry.extras, also=found.also, source=None))
+        yield replace(entry, route=route, extras=replace(entry.extras, also=found.also))
 
 
-def _may_call(each: Ruled, scene: Scene) -> bool:
-    """A rule for one source counts where the ingress gateways are that source."""
+def _as_called(each: Ruled, scene: Scene) -> Ruled | None:
+    """C-IN-05: who calls is the ingress gateway. Where only some of them are the source, each finds out for itself."""
     if each.who is None:
-        return True
-    if each.who.extras:
-        return False
-    selector = scene.settings.ingress_gateway_selector.items()
-    crew = [workload for workload in scene.stage.workloads if selector <= labels_of(workload).items()]
-    return bool(crew) and all(each.who.labels.items() <= labels_of(workload).items() for workload in crew)
+        return each
+    match scene.gateways_among(each.who.extras):
+        case "all":
+            return replace(each, who=None)
+        case "some":
+            return each
+        case "none":
+            return None
 
 
 def _at_port(each: HTTPRouteDestination, edge: Edge, scene: Scene) -> HTTPRouteDestination:

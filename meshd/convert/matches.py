@@ -21,22 +21,28 @@ NOBODY: Final = {"meshd.io/source": "nobody"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who a rule is about, as a match says it; `extras` where labels cannot."""
+    """Who a rule is about: exactly, as extras say it, and as near as labels in a match come to it."""
 
     labels: dict[str, str]
     namespace: str
-    extras: SourceExtras | None = None
+    extras: SourceExtras
 
 
 def caller(source: Source, at: Origin, report: Report) -> Caller:
     """For a source that does not contradict itself."""
-    if source.selector is not None:
-        return Caller(labels=dict(sorted(source.selector.items())), namespace=source.namespace)
-    message = f"who implements {source.host} cannot be told by labels, so YAML alone matches nobody here"
-    hint = f"give the ServiceEntry of {source.host} a workloadSelector, or its endpoints labels"
-    report.add("L-SOURCE", at, message, hint)
-    extras = SourceExtras(host=source.host, labels=source.labels)
-    return Caller(labels=dict(NOBODY), namespace=source.namespace, extras=extras)
+    if source.is_missing:
+        message = f"nobody is such a source: no ServiceEntry has the host {source.host!r}"
+        report.add("W-RR-NEVER", at, message, near=source.host)
+    elif source.selector is None:
+        message = f"who implements {source.host} cannot be told by labels, so YAML alone matches nobody here"
+        hint = f"give the ServiceEntry of {source.host} a workloadSelector, or its endpoints labels"
+        report.add("L-SOURCE", at, message, hint)
+    labels = NOBODY if source.selector is None else source.selector
+    return Caller(
+        labels=dict(sorted(labels.items())),
+        namespace=source.namespace,
+        extras=SourceExtras(host=source.host, labels=source.labels),
+    )
 
 
 def text_match(match: OldMatch) -> StringMatch:

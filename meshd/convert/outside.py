@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
-from itertools import combinations
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import combinations, product
+from operator import itemgetter
 from typing import Final
 
 from meshd.convert.names import hashed, sanitised
-from meshd.convert.report import Report
+from meshd.convert.report import Findings, Report
 from meshd.fields import ip_or_cidr, is_ip
 from meshd.names import ServiceHost
 from meshd.problems import Origin
@@ -26,6 +27,8 @@ PROTOCOLS: Final[Mapping[EgressProtocol, Protocol]] = {
     "MONGO": "MONGO",
 }
 """C-EG-04: what the application speaks. HTTPS is opened on its behalf, and so is HTTP to it."""
+
+_Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,34 +102,35 @@ def port_name(port: Port) -> str:
     return f"{'http' if port.protocol == 'HTTPS' else port.protocol.lower()}-{port.port}"
 
 
-def outside(rules: Iterable[EgressRule], report: Report) -> tuple[Outside, ...]:
-    """In the order of their destinations."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class United:
+    there: Outside
+    findings: Findings
+
+
+def by_destination(rules: Iterable[EgressRule]) -> Mapping[str, list[EgressRule]]:
+    """By the text of the destination, in its order; those of one by namespace and name."""
     groups: dict[str, list[EgressRule]] = {}
     for rule in sorted(rules, key=lambda each: (each.metadata.namespace, each.metadata.name)):
-        groups.setdefault(text_of(rule), []).append(rule)
-    found = tuple(_united(text, group, report) for text, group in sorted(groups.items()))
-    _check_overlap(found, report)
-    return found
+        groups.setdefault((rule.destination.service or "").lower(), []).append(rule)
+    return dict(sorted(groups.items()))
 
 
-def text_of(rule: EgressRule) -> str:
-    return (rule.destination.service or "").lower()
-
-
-def _united(text: str, rules: list[EgressRule], report: Report) -> Outside:
+def united(text: str, *rules: EgressRule) -> United:
+    report = Report()
     ports: dict[int, Port] = {}
     for port in (port for rule in rules for port in rule.ports):
         other = ports.setdefault(port.port, port)
         if other.protocol != port.protocol:
             message = f"port {port.port} of {text} speaks {other.protocol} already ({other.origin})"
             report.add("E-EG-CONFLICT", port.origin.at("protocol"), message, "write the same protocol in both")
-    first = rules[0]
-    return Outside(
+    there = Outside(
         text=text,
-        host=ServiceHost(_host_of_address(first) if not ip_or_cidr(text) else text),
+        host=ServiceHost(_host_of_address(rules[0]) if not ip_or_cidr(text) else text),
         ports=tuple(ports[number] for number in sorted(ports)),
-        sources=tuple(rules),
+        sources=rules,
     )
+    return United(there=there, findings=report.findings())
 
 
 def _host_of_address(rule: EgressRule) -> str:
@@ -137,17 +141,26 @@ def _host_of_address(rule: EgressRule) -> str:
     return f"{name}.{rule.metadata.namespace}.egress.invalid"
 
 
-def _check_overlap(found: Iterable[Outside], report: Report) -> None:
-    """Behind the egress proxy, connections are told apart by address alone."""
-    proxied = [each for each in found if each.uses_proxy and each.is_address]
-    for one, other in combinations(proxied, 2):
-        for port in _shared(one, other):
-            message = f"{other.text} and {one.text} ({one.origin}) overlap on port {port.port} of the egress proxy"
-            report.add("E-EG-OVERLAP", port.origin, message, "let the blocks be apart, or use other ports")
+# --- behind the egress proxy, where connections are told apart by address alone --------------------------------
 
 
-def _shared(one: Outside, other: Outside) -> Iterator[Port]:
-    first, second = ip_network(one.text, strict=False), ip_network(other.text, strict=False)
-    if first.version == second.version and first.overlaps(second):
-        numbers = {port.port for port in one.tcp_ports}
-        yield from (port for port in other.tcp_ports if port.port in numbers)
+def overlaps(*there: Outside) -> Findings:
+    """`there`: what uses the proxy, in its order."""
+    report = Report()
+    by_block: dict[tuple[int, _Network], list[tuple[int, Port]]] = {}
+    for index, each in enumerate(there):
+        for port in each.tcp_ports if each.is_address else ():
+            by_block.setdefault((port.port, _network(each.text)), []).append((index, port))
+    for (number, network), inner in by_block.items():
+        wider = (network.supernet(new_prefix=length) for length in range(network.prefixlen))
+        outer = [found for block in wider for found in by_block.get((number, block), ())]
+        for one, other in (*combinations(inner, 2), *product(outer, inner)):
+            (first, _), (second, port) = sorted((one, other), key=itemgetter(0))
+            message = f"{there[second].text} and {there[first].text} ({there[first].origin}) overlap on port {number} "
+            hint = "let the blocks be apart, or use other ports"
+            report.add("E-EG-OVERLAP", port.origin, f"{message}of the egress proxy", hint)
+    return report.findings()
+
+
+def _network(text: str) -> _Network:
+    return ip_network(text, strict=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from meshd.convert.policy_parts import report_lost
-from meshd.convert.rules import Ruled
 from meshd.convert.scene import Scene, Source
 from meshd.convert.subsets import Labels, labels
 from meshd.names import ServiceHost
@@ -23,7 +22,7 @@ class OfSource:
 
     @property
     def first(self) -> DestinationPolicy:
-        return min(self.policies.values(), key=_order)
+        return min(self.policies.values(), key=order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +35,7 @@ class Policies:
     @property
     def all(self) -> tuple[DestinationPolicy, ...]:
         of_sources = (policy for each in self.of_sources for policy in each.policies.values())
-        return tuple(sorted((*self.general.values(), *of_sources), key=_order))
+        return tuple(sorted((*self.general.values(), *of_sources), key=order))
 
     @property
     def versions(self) -> frozenset[Labels]:
@@ -44,16 +43,15 @@ class Policies:
         return frozenset(each for policies in (self.general, *of_sources) for each in policies if each)
 
 
-def _order(policy: DestinationPolicy) -> tuple[str, str]:
+def order(policy: DestinationPolicy) -> tuple[str, str]:
     return (policy.metadata.namespace, policy.metadata.name)
 
 
-def policies(given: Iterable[DestinationPolicy], scene: Scene) -> Mapping[ServiceHost, Policies]:
-    """Those that count, by host."""
-    groups: dict[ServiceHost, dict[SourceKey | None, dict[Labels, DestinationPolicy]]] = {}
+def policies(host: ServiceHost, given: Iterable[DestinationPolicy], scene: Scene) -> Policies:
+    """`given`: those of a host, in their order."""
+    by_source: dict[SourceKey | None, dict[Labels, DestinationPolicy]] = {}
     sources: dict[SourceKey, Source] = {}
-    for policy in sorted(given, key=_order):
-        host = scene.host_of(policy.destination, policy.metadata.namespace)
+    for policy in given:
         if _is_mixed(host, policy, scene):
             continue
         key: SourceKey | None = None
@@ -63,13 +61,13 @@ def policies(given: Iterable[DestinationPolicy], scene: Scene) -> Mapping[Servic
                 continue
             key = (source.host, labels(source.labels))
             sources[key] = source
-        of_host = groups.setdefault(host, {}).setdefault(key, {})
-        other = of_host.setdefault(_version(policy, host, scene), policy)
+        of_source = by_source.setdefault(key, {})
+        other = of_source.setdefault(_version(policy, host, scene), policy)
         if other is policy:
             report_lost(policy, scene.report)
         else:
             _report_shadowed(policy, other, scene)
-    return {host: _settled(by_source, sources, scene) for host, by_source in sorted(groups.items())}
+    return _settled(by_source, sources, scene)
 
 
 def _settled(
@@ -99,7 +97,7 @@ def _is_mixed(host: ServiceHost, policy: DestinationPolicy, scene: Scene) -> boo
 def _contradicts(source: Source, policy: DestinationPolicy, scene: Scene) -> bool:
     if source.contradicts and policy.source:
         at = policy.source.origin.at("labels").item(source.contradicts)
-        message = f"nobody is such a source: {source.host} has another {source.contradicts!r}"
+        message = f"nobody is such a source: {source.host} has no such {source.contradicts!r}"
         scene.report.add("W-RR-NEVER", at, message, "look at the labels of its workloads")
     return bool(source.contradicts)
 
@@ -119,15 +117,13 @@ def _report_shadowed(policy: DestinationPolicy, other: DestinationPolicy, scene:
     scene.report.add("W-DP-SHADOWED", policy.origin, message, "unite the two")
 
 
-def report_unrouted(found: Mapping[ServiceHost, Policies], rules: Iterable[Ruled], scene: Scene) -> None:
-    """C-DP-09."""
-    routed = {(target.host, target.labels) for each in rules for target in each.targets}
-    for host, of_host in found.items():
-        if scene.virtual_service_of(host):
-            continue
-        for policy in of_host.all:
-            version = labels(policy.destination.labels)
-            if version and not scene.outside(host) and (host, version) not in routed:
-                at = policy.destination.origin.at("labels")
-                message = "no RouteRule routes to these labels, so that this policy takes no effect"
-                scene.report.add("W-POLICY-UNROUTED", at, message, "route to them, or remove the labels")
+def report_unrouted(host: ServiceHost, found: Policies, routed: Collection[Labels], scene: Scene) -> None:
+    """C-DP-09. `routed`: the versions of the host that some rule leads to."""
+    if scene.virtual_service_of(host) or scene.outside(host):
+        return
+    for policy in found.all:
+        version = labels(policy.destination.labels)
+        if version and version not in routed:
+            at = policy.destination.origin.at("labels")
+            message = "no RouteRule routes to these labels, so that this policy takes no effect"
+            scene.report.add("W-POLICY-UNROUTED", at, message, "route to them, or remove the labels")

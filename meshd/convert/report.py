@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from meshd.names import ServiceHost
 from meshd.problems import CHANGES, Origin, Problem, Problems, in_order
+from meshd.registry.did_you_mean import Known
 
 Verdict = Literal["error", "loss", "changed", "warning", "note"]
 """loss: YAML cannot say it, extras do; changed: it behaves in another way, as stated; note: a default is written."""
@@ -21,22 +25,46 @@ def verdict(problem: Problem) -> Verdict:
     return problem.severity
 
 
-class Report:
-    """Collects. What holds for a revision as a whole is told `once`, of the first object that it is true of."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """`once`: it holds for a revision as a whole. `near`: a host that is not there; the hint is one that is."""
 
-    __slots__ = ("_problems", "_told")
+    problem: Problem
+    once: bool = False
+    near: ServiceHost | None = None
+
+
+Findings = tuple[Finding, ...]
+
+
+class Report:
+    """Collects what one part of a conversion finds."""
+
+    __slots__ = ("_found",)
 
     def __init__(self) -> None:
-        self._problems: list[Problem] = []
-        self._told: set[str] = set()
+        self._found: list[Finding] = []
 
-    def add(self, code: str, at: Origin, message: str, hint: str = "") -> None:
-        self._problems.append(Problem(code=code, at=at, message=message, hint=hint))
+    def add(self, code: str, at: Origin, message: str, hint: str = "", *, near: ServiceHost | None = None) -> None:
+        self._found.append(Finding(problem=Problem(code=code, at=at, message=message, hint=hint), near=near))
 
     def once(self, code: str, at: Origin, message: str, hint: str = "") -> None:
-        if code not in self._told:
-            self._told.add(code)
-            self.add(code, at, message, hint)
+        """Told of the first object that it is true of."""
+        self._found.append(Finding(problem=Problem(code=code, at=at, message=message, hint=hint), once=True))
 
-    def problems(self) -> Problems:
-        return in_order(self._problems)
+    def findings(self) -> Findings:
+        return tuple(self._found)
+
+
+def told(found: Iterable[Finding], known: Known) -> Problems:
+    """`found`: by all parts, in their order."""
+    problems: list[Problem] = []
+    before: set[str] = set()
+    for each in found:
+        if each.once and each.problem.code in before:
+            continue
+        if each.once:
+            before.add(each.problem.code)
+        problem = each.problem
+        problems.append(replace(problem, hint=known.near(each.near)) if each.near else problem)
+    return in_order(problems)

@@ -18,7 +18,8 @@ from meshd.resources.destination import Destination
 from meshd.resources.extras import HTTPRouteExtras, L4RouteExtras
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.http_route import HTTPRoute, HTTPRouteDestination
-from meshd.resources.l4_routes import RouteDestination, TCPRoute, TLSRoute
+from meshd.resources.l4_routes import RouteDestination, TCPRoute, TLSMatchAttributes, TLSRoute
+from meshd.resources.legacy.match import MatchCondition
 from meshd.resources.legacy.route_rule import RouteRule
 from meshd.resources.string_match import StringMatch
 
@@ -139,22 +140,36 @@ def tcp_entries(group: Iterable[Ruled], subsets: Subsets, scene: Scene) -> Itera
 
 
 def tls_entries(host: ServiceHost, group: Iterable[Ruled], subsets: Subsets, scene: Scene) -> Iterator[L4Entry]:
-    """C-TCP-05: to v1alpha1 a port of HTTPS was one of TCP."""
+    """C-TCP-05: to v1alpha1 a port of HTTPS was one of TCP. With a route for the rest, where rules leave any."""
     if not any(port.family == "tls" for port in scene.ports(host)):
         return
+    last: Ruled | None = None
     for each in group:
         if each.of_tcp and each.rule.match and each.rule.match.tcp:
-            sources = each.rule.match.tcp.source_subnet
-            if sources:
-                at = each.rule.match.tcp.origin.at("sourceSubnet")
-                message = "a route of TLS cannot ask for sourceSubnet, and YAML takes everybody; extras say it to meshd"
-                scene.report.add("L-TLS-SOURCE", at, message)
-            route = TLSRoute(
-                match=(tls_match(host, each.rule.match, each.who),),
-                route=_l4_destinations(each, subsets),
-                origin=each.rule.origin,
-            )
-            yield L4Entry(route=route, extras=replace(_l4_extras(each), source_subnets=sources))
+            yield _tls_entry(host, each, each.rule.match, subsets, scene)
+            last = each
+            if not tcp_matches(each.rule.match, each.who):
+                return
+    if last:
+        yield _rest_of_tls(host, last.rule.origin)
+
+
+def _tls_entry(host: ServiceHost, each: Ruled, match: MatchCondition, subsets: Subsets, scene: Scene) -> L4Entry:
+    sources = match.tcp.source_subnet if match.tcp else ()
+    if match.tcp and sources:
+        message = "a route of TLS cannot ask for sourceSubnet, and YAML takes everybody; extras say it to meshd"
+        scene.report.add("L-TLS-SOURCE", match.tcp.origin.at("sourceSubnet"), message)
+    route = TLSRoute(
+        match=(tls_match(host, match, each.who),), route=_l4_destinations(each, subsets), origin=each.rule.origin
+    )
+    return L4Entry(route=route, extras=replace(_l4_extras(each), source_subnets=sources))
+
+
+def _rest_of_tls(host: ServiceHost, at: Origin) -> L4Entry:
+    """To v1alpha1 all versions took what no rule did (C-TCP-03); beside rules of TLS, today nobody does (5.11)."""
+    to = RouteDestination(destination=Destination(host=host, origin=at), origin=at)
+    match = TLSMatchAttributes(sni_hosts=(host,), origin=at)
+    return L4Entry(route=TLSRoute(match=(match,), route=(to,), origin=at), extras=L4RouteExtras())
 
 
 def _l4_destinations(each: Ruled, subsets: Subsets) -> tuple[RouteDestination, ...]:

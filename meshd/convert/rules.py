@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from meshd.convert.scene import Scene
 from meshd.convert.subnets import check_destination_subnets
 from meshd.convert.subsets import Labels, labels
 from meshd.names import ServiceHost
-from meshd.problems import Origin, nearest
+from meshd.problems import Origin
 from meshd.resources.legacy.istio_service import IstioService
 from meshd.resources.legacy.route_rule import RouteRule
 
@@ -43,25 +43,18 @@ class Ruled:
     of_tcp: bool
 
 
-def ruled(rules: Iterable[RouteRule], scene: Scene) -> Mapping[ServiceHost, tuple[Ruled, ...]]:
-    """The rules of each host, in their order, without those that have an error, or never apply."""
-    groups: dict[ServiceHost, list[RouteRule]] = {}
-    for rule in rules:
-        host = scene.host_of(rule.destination, rule.metadata.namespace)
-        groups.setdefault(host, []).append(rule)
-    found: dict[ServiceHost, tuple[Ruled, ...]] = {}
-    for host in sorted(groups):
-        group = sorted(groups[host], key=_order)
-        if not _is_mixed(host, group, scene):
-            found[host] = tuple(_reached(_counting(host, group, scene), scene))
-    return {host: group for host, group in found.items() if group}
+def ruled(host: ServiceHost, group: Sequence[RouteRule], scene: Scene) -> tuple[Ruled, ...]:
+    """`group`: the rules of a host, in their order; without those that have an error, or never apply."""
+    if _is_mixed(host, group, scene):
+        return ()
+    return tuple(_reached(_counting(host, group, scene), scene))
 
 
-def _order(rule: RouteRule) -> tuple[int, str, str]:
+def order(rule: RouteRule) -> tuple[int, str, str]:
     return (-rule.precedence, rule.metadata.namespace, rule.metadata.name)
 
 
-def _is_mixed(host: ServiceHost, group: list[RouteRule], scene: Scene) -> bool:
+def _is_mixed(host: ServiceHost, group: Iterable[RouteRule], scene: Scene) -> bool:
     """C-GEN-05."""
     today = scene.virtual_service_of(host)
     if today is None:
@@ -72,12 +65,11 @@ def _is_mixed(host: ServiceHost, group: list[RouteRule], scene: Scene) -> bool:
     return True
 
 
-def _counting(host: ServiceHost, group: list[RouteRule], scene: Scene) -> Iterator[Ruled]:
+def _counting(host: ServiceHost, group: Sequence[RouteRule], scene: Scene) -> Iterator[Ruled]:
     names = Counter(rule.metadata.name for rule in group)
     if scene.is_missing(host):
         message = f"no ServiceEntry has the host {host!r}, so that this rule does nothing"
-        hint = nearest(host, scene.stage.services)
-        scene.report.add("W-DEST-UNKNOWN", group[0].destination.origin, message, hint)
+        scene.report.add("W-DEST-UNKNOWN", group[0].destination.origin, message, near=host)
     for rule in group:
         who = _who(rule, scene)
         targets = _targets(rule, host, scene)
@@ -136,7 +128,7 @@ def _is_nobody(rule: RouteRule, scene: Scene) -> bool:
     if not source.contradicts:
         return False
     at = rule.match.source.origin.at("labels").item(source.contradicts)
-    message = f"nobody is such a source: {source.host} has another {source.contradicts!r}"
+    message = f"nobody is such a source: {source.host} has no such {source.contradicts!r}"
     scene.report.add("W-RR-NEVER", at, message, "look at the labels of its workloads")
     return True
 
@@ -192,8 +184,8 @@ def _is_sound(
         each for each in (*targets, *((mirror,) if mirror else ())) if each.host != host and scene.is_missing(each.host)
     ]
     for each in unknown:
-        message, hint = f"no ServiceEntry has the host {each.host!r}", nearest(each.host, scene.stage.services)
-        scene.report.add("E-DEST-UNKNOWN", each.origin.at("destination"), message, hint)
+        message = f"no ServiceEntry has the host {each.host!r}"
+        scene.report.add("E-DEST-UNKNOWN", each.origin.at("destination"), message, near=each.host)
     return _check_http2_error(rule, targets, scene) and not unknown
 
 

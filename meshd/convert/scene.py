@@ -1,29 +1,37 @@
-"""What the conversion of one object has to know of the others: hosts, who implements them, and what is named today."""
+"""The hosts that an object names, while it is converted: who implements them, and what is said of them today."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
 
+from meshd.convert.neighbours import Frame, Neighbour, host_of, text_of
 from meshd.convert.outside import Outside
 from meshd.convert.report import Report
-from meshd.convert.surroundings import Surroundings
-from meshd.names import Namespace, ServiceHost
-from meshd.registry.hosts import canonical, complete
-from meshd.registry.service import Port
+from meshd.fields import is_ip
+from meshd.names import ServiceHost
+from meshd.registry.hosts import canonical
+from meshd.registry.service import Instance, Port, Service
 from meshd.registry.settings import MeshSettings
+from meshd.registry.workloads import labels_of, workload_name
 from meshd.resources.destination_rule import DestinationRule
-from meshd.resources.gateway_names import MESH
+from meshd.resources.extras import SourceExtras
 from meshd.resources.legacy.istio_service import IstioService
 from meshd.resources.service_entry import ServiceEntry
 from meshd.resources.virtual_service import VirtualService
+from meshd.resources.workload_entry import WorkloadEntry
+
+Share = Literal["all", "some", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A service that calls, perhaps a version of it. `selector`: the labels of its workloads; None: there are none.
 
-    `contradicts`: a label that the service's workloads have with another value, so that nobody is such a source.
+    `contradicts`: a label that no workload of the service can have, so that nobody is such a source. `is_missing`: no
+    such service is there.
     """
 
     host: ServiceHost
@@ -31,102 +39,117 @@ class Source:
     labels: Mapping[str, str]
     selector: Mapping[str, str] | None
     contradicts: str = ""
+    is_missing: bool = False
 
 
 class Scene:
-    """Of one revision; `report` takes what is found on the way."""
+    """`neighbours`: the only hosts that may be asked for, so that a result depends on no others. `report` takes what
+    is found on the way."""
 
-    __slots__ = ("_by_host", "_by_text", "_entries", "_mixed", "_rules", "report", "settings", "stage")
+    __slots__ = ("_by_text", "_frame", "_neighbours", "report")
 
-    def __init__(self, stage: Surroundings, outside: Iterable[Outside], report: Report) -> None:
-        self.stage = stage
-        self.settings: MeshSettings = stage.settings
+    def __init__(self, frame: Frame, neighbours: Iterable[Neighbour], report: Report) -> None:
+        self._frame = frame
+        self._neighbours = {each.host: each for each in neighbours}
+        self._by_text = {each.outside.text: each.host for each in self._neighbours.values() if each.outside}
         self.report = report
-        self._by_text = {each.text: each for each in outside}
-        self._by_host = {each.host: each for each in self._by_text.values()}
-        self._entries = _by_host(stage.service_entries)
-        self._mixed = self._named_today(stage.virtual_services)
-        self._rules = self._ruled_today(stage.destination_rules)
+
+    @property
+    def settings(self) -> MeshSettings:
+        return self._frame.settings
+
+    @property
+    def is_whole(self) -> bool:
+        """What is not here is not there; else the objects came without the services that they are about."""
+        return self._frame.is_whole
+
+    @property
+    def gateways(self) -> tuple[WorkloadEntry, ...]:
+        """The workloads that the mesh's settings call ingress or egress gateways."""
+        return self._frame.workloads
 
     # --- hosts --------------------------------------------------------------------------------------------------
 
     def host_of(self, service: IstioService, namespace: str) -> ServiceHost:
         """C-HOST-01 to C-HOST-03. `namespace`: of the object that names it."""
-        if service.service is not None:
-            text = service.service.lower()
-            there = self._by_text.get(text)
-            return there.host if there else canonical(text)
-        suffix = (service.domain or self.settings.domain_suffix).lower().removesuffix(".")
-        return ServiceHost(f"{service.name}.{service.namespace or namespace}.{suffix}".lower())
+        known = self._by_text.get(text_of(service))
+        return known or host_of(service, namespace, self.settings.domain_suffix)
 
     def outside(self, host: ServiceHost) -> Outside | None:
-        return self._by_host.get(host)
+        return self._neighbours[host].outside
+
+    def services(self, host: ServiceHost) -> tuple[Service, ...]:
+        return self._neighbours[host].services
 
     def is_missing(self, host: ServiceHost) -> bool:
-        return self.stage.is_whole and host not in self._by_host and host not in self.stage.services
+        return self.is_whole and not self.outside(host) and not self.services(host)
 
     def ports(self, host: ServiceHost) -> tuple[Port, ...]:
-        there = self._by_host.get(host)
-        services = self.stage.services.get(host, ())
-        return (*(there.service_ports if there else ()), *(port for service in services for port in service.ports))
+        there = self.outside(host)
+        return (
+            *(there.service_ports if there else ()),
+            *(port for service in self.services(host) for port in service.ports),
+        )
 
     def home(self, host: ServiceHost) -> str | None:
         """The namespace whose DestinationRules everybody obeys who calls the host; None: it is unknown."""
-        there = self._by_host.get(host)
-        services = self.stage.services.get(host)
+        there, services = self.outside(host), self.services(host)
         return there.namespace if there else str(services[0].namespace) if services else None
 
     # --- what today's objects say of a host ---------------------------------------------------------------------
 
     def virtual_service_of(self, host: ServiceHost) -> VirtualService | None:
         """C-GEN-05: one for sidecars that names this very host."""
-        return self._mixed.get(host)
+        return self._neighbours[host].virtual_service
 
     def rules_of(self, host: ServiceHost) -> tuple[DestinationRule, ...]:
         """Those for every client."""
-        return tuple(self._rules.get(host, ()))
-
-    def _named_today(self, virtual_services: Iterable[VirtualService]) -> dict[ServiceHost, VirtualService]:
-        named: dict[ServiceHost, VirtualService] = {}
-        for each in virtual_services:
-            if each.hosts and (not each.gateways or MESH in each.gateways):
-                for host in each.hosts:
-                    named.setdefault(self._complete(host, each.metadata.namespace), each)
-        return named
-
-    def _ruled_today(self, rules: Iterable[DestinationRule]) -> dict[ServiceHost, list[DestinationRule]]:
-        ruled: dict[ServiceHost, list[DestinationRule]] = {}
-        for rule in rules:
-            if rule.workload_selector is None:
-                ruled.setdefault(self._complete(rule.host, rule.metadata.namespace), []).append(rule)
-        return ruled
-
-    def _complete(self, host: str, namespace: str) -> ServiceHost:
-        return complete(host, Namespace(namespace), self.settings.domain_suffix)
+        return self._neighbours[host].rules
 
     # --- who calls ----------------------------------------------------------------------------------------------
 
     def source(self, service: IstioService, namespace: str) -> Source:
         """C-RR-05."""
         host = self.host_of(service, namespace)
-        entries = self._entries.get(host, [])
+        entries = self._neighbours[host].entries
         own = _labels_of(entries[0]) if entries else {}
-        differing = sorted(key for key, value in service.labels.items() if own.get(key, value) != value)
+        contradicted = [_contradicted(entry, service.labels) for entry in entries]
         return Source(
             host=host,
             namespace=entries[0].metadata.namespace if entries else service.namespace or namespace,
             labels=service.labels,
             selector={**own, **service.labels} if own else None,
-            contradicts=differing[0] if differing else "",
+            contradicts=contradicted[0] if contradicted and all(contradicted) else "",
+            is_missing=self.is_missing(host),
         )
 
+    def gateways_among(self, source: SourceExtras) -> Share:
+        """How many of the ingress gateways are this source, as far as can be told here."""
+        if not self.is_whole:
+            return "some"
+        selector = self.settings.ingress_gateway_selector.items()
+        crew = [each for each in self.gateways if selector <= labels_of(each).items()]
+        instances = tuple(self._instances(source))
+        found = {_is_among(each, instances) for each in crew}
+        if found <= {"none"}:
+            return "none"
+        return "all" if found == {"all"} else "some"
 
-def _by_host(entries: Iterable[ServiceEntry]) -> dict[ServiceHost, list[ServiceEntry]]:
-    found: dict[ServiceHost, list[ServiceEntry]] = {}
-    for entry in entries:
-        for host in entry.hosts:
-            found.setdefault(canonical(host), []).append(entry)
-    return found
+    def _instances(self, source: SourceExtras) -> Iterator[Instance]:
+        for service in self.services(canonical(source.host)):
+            yield from (each for each in service.instances if source.labels.items() <= each.labels.items())
+
+
+def _is_among(entry: WorkloadEntry, instances: Iterable[Instance]) -> Share:
+    """Whose an inline endpoint is, only the whole VM can tell."""
+    name, address = workload_name(entry), entry.workload.address
+    shares: set[Share] = {"all" if each.workload == name else "some" for each in instances
+                          if each.workload == name or (not each.workload and _same(each.address, address))}  # fmt: skip
+    return "all" if "all" in shares else "some" if shares else "none"
+
+
+def _same(one: str, other: str) -> bool:
+    return is_ip(one) and is_ip(other) and ip_address(one) == ip_address(other)
 
 
 def _labels_of(entry: ServiceEntry) -> Mapping[str, str]:
@@ -135,3 +158,14 @@ def _labels_of(entry: ServiceEntry) -> Mapping[str, str]:
         return entry.workload_selector.labels
     every = [set(endpoint.labels.items()) for endpoint in entry.endpoints]
     return dict(sorted(set.intersection(*every))) if every else {}
+
+
+def _contradicted(entry: ServiceEntry, wanted: Mapping[str, str]) -> str:
+    """The first of the labels, if they cannot be those of any workload of the entry."""
+    if entry.workload_selector:
+        own = entry.workload_selector.labels
+        return next((key for key in sorted(wanted) if own.get(key, wanted[key]) != wanted[key]), "")
+    if not wanted or not entry.endpoints or any(wanted.items() <= each.labels.items() for each in entry.endpoints):
+        return ""
+    values = {pair for endpoint in entry.endpoints for pair in endpoint.labels.items()}
+    return next((key for key in sorted(wanted) if (key, wanted[key]) not in values), min(wanted))

@@ -27,7 +27,7 @@ def _addresses(host: ServiceHost, scene: Scene) -> list[_Network]:
     """What clients may dial: the addresses of the service, and those of its instances."""
     texts = [
         text
-        for service in scene.stage.services.get(host, ())
+        for service in scene.services(host)
         for text in (*service.addresses, *(instance.address for instance in service.instances))
     ]
     return [ip_network(text, strict=False) for text in texts if not ip_or_cidr(text)]

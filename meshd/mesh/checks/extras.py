@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from meshd.decode.writing import written
 from meshd.fields import Message
+from meshd.memo import Memo
 from meshd.mesh.rules import MergedRule
 from meshd.mesh.survey import Survey
 from meshd.names import ServiceHost
@@ -39,22 +40,25 @@ _Holder = VirtualService | DestinationRule
 
 def unsupported_extras(survey: Survey) -> Iterator[Problem]:
     mesh, memo = survey.mesh, survey.memo
-    yield from memo.recall(_of_all, survey.virtual_services)
-    yield from memo.recall(_of_rules, mesh.destination_rules)
+    yield from memo.recall(_of_all, survey.virtual_services, memo)
+    yield from memo.recall(_of_rules, mesh.destination_rules, memo)
 
 
-def _of_rules(by_host: Mapping[ServiceHost, tuple[MergedRule, ...]]) -> Problems:
-    return _of_all(rule for merged in by_host.values() for each in merged for rule in each.rules)
+def _of_rules(by_host: Mapping[ServiceHost, tuple[MergedRule, ...]], memo: Memo) -> Problems:
+    return _of_all((rule for merged in by_host.values() for each in merged for rule in each.rules), memo)
 
 
-def _of_all(holders: Iterable[_Holder]) -> Problems:
-    return tuple(problem for each in holders if EXTRAS in each.metadata.annotations for problem in _unsupported(each))
+def _of_all(holders: Iterable[_Holder], memo: Memo) -> Problems:
+    annotated = (each for each in holders if EXTRAS in each.metadata.annotations)
+    return tuple(problem for each in annotated for problem in memo.recall(_unsupported, each))
 
 
-def _unsupported(holder: _Holder) -> Iterator[Problem]:
-    for name in sorted(_names(holder.extras)):
-        message = f"{name}: this version of meshd reads it, but does not act on it yet"
-        yield Problem(code="E-UNSUPPORTED", at=_place(holder), message=message, hint="remove it")
+def _unsupported(holder: _Holder) -> Problems:
+    message = "this version of meshd reads it, but does not act on it yet"
+    return tuple(
+        Problem(code="E-UNSUPPORTED", at=_place(holder), message=f"{name}: {message}", hint="remove it")
+        for name in sorted(_names(holder.extras))
+    )
 
 
 def _place(holder: _Holder) -> Origin:
