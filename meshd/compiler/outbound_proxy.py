@@ -1,4 +1,4 @@
-"""The outbound proxy of a host -> what its Envoys need to ask it for tunnels (docs/egress.md, "Through a forward proxy").
+"""The outbound proxy of a host -> what its Envoys need to ask it for tunnels (docs/egress.md).
 
 Which cluster leads there is said where clusters are made, `upstream/outbound_proxy.py`.
 """

@@ -8,7 +8,8 @@ from meshd.compiler.gateway.listeners import Opened
 from meshd.compiler.gateway.ports import OwnPort, own_ports, target_ports
 from meshd.compiler.gateway.proxied import opened_at
 from meshd.compiler.gateway.traffic import Traffic
-from meshd.compiler.host import Host, workload_name
+from meshd.compiler.host import Host
+from meshd.compiler.outbound_proxy import with_outbound_proxy
 from meshd.compiler.part import Part, Planned, planned
 from meshd.compiler.upstream.upstream import Upstream
 from meshd.memo import Memo
@@ -19,6 +20,7 @@ from meshd.names import SecretName
 from meshd.plan import Cluster
 from meshd.problems import Problem
 from meshd.registry.service import Port
+from meshd.registry.workloads import workload_name
 from meshd.resources.workload_entry import WorkloadEntry
 
 
@@ -32,7 +34,7 @@ def gateway_plan(mesh: Mesh, host: Host, entry: WorkloadEntry, memo: Memo, *, al
         for place in places
         for each in opened_at(traffic, place, proxy_protocol=_expects_proxy_protocol(traffic, place, own))
     ]
-    return planned("gateway", host, _reached(traffic), _opened(found))
+    return planned("gateway", host, *with_outbound_proxy(host, memo, _reached(traffic), _opened(found)))
 
 
 def _opened(found: Iterable[Opened]) -> Part:
