@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,7 +85,10 @@ class Generations:
             time=self._now(),
         )
         self._next += 1
-        directory = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self._root))
+        # Never chmod: it would take the setgid bit away that gives all in it the proxies' group, and the unit of meshd
+        # may not set one. The number is nobody else's, for meshd holds the lock of its state.
+        directory = self._root / f"{_STAGING}{label.number:06}"
+        directory.mkdir(mode=0o750)
         try:
             packs = self._fill(directory, label, proxies)
         except BaseException:
@@ -145,7 +147,6 @@ class Generations:
     def _fill(
         self, directory: Path, label: Label, proxies: Mapping[ProxyName, Snapshot]
     ) -> Mapping[str, frozenset[str]]:
-        directory.chmod(0o750)
         resources = {proxy: tuple(snapshot.resources()) for proxy, snapshot in proxies.items()}
         packs = self._write_bodies(directory, {r.version: r.body for of in resources.values() for r in of})
         write_durably(directory / "manifest.json", manifest.written(label, packs, self._lines(resources)))

@@ -219,6 +219,18 @@ def test_a_failed_staging_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert list((tmp_path / "state" / "generations").iterdir()) == []
 
 
+def test_the_proxies_may_read_what_they_start_with(tmp_path: Path) -> None:
+    """The unit gives the directory of the generations their group, and the bit that hands it down."""
+    store = an_open_store(tmp_path)
+    (tmp_path / "state" / "generations").chmod(0o2750)
+
+    activate(store, a_snapshot())
+
+    generation = (tmp_path / "state" / "active").resolve()
+    modes = [directory.stat().st_mode & 0o7777 for directory in (generation, generation / "sidecar")]
+    assert [mode & 0o2050 for mode in modes] == [0o2050, 0o2050]
+
+
 def test_a_refusal_holds_for_this_meshd_with_this_envoy_only(tmp_path: Path) -> None:
     store = an_open_store(tmp_path)
     store.refusals.add(RevisionId("bad"))
