@@ -405,15 +405,32 @@ def test_an_http2_error_is_a_grpc_status_where_all_speak_grpc_and_an_error_elsew
         ("httpFault: {abort: {overrideHeaderName: x-a}}", "abort", {"header": "x-a"}),
     ],
 )
-def test_headers_that_override_are_in_the_extras_and_refused_until_they_are_acted_on(spec, name, value):
+def test_headers_that_override_are_in_the_extras(spec, name, value):
     text = a_rule(spec=f"{spec}, {TO_V1}")
 
     made = converted(text)
 
     assert extras(made)["http"]["my-rule"][name] == value
     assert "L-EXTRA" in made.codes
-    refused = [problem for problem in loaded(text, REVIEWS).problems if problem.is_error]
-    assert [(problem.code, problem.at.line) for problem in refused] == [("E-UNSUPPORTED", 5)]
+    assert [problem for problem in loaded(text, REVIEWS).problems if problem.is_error] == []
+
+
+@pytest.mark.spec("RTY-09")
+def test_retries_that_only_a_header_asks_for_have_their_conditions_in_the_extras():
+    """`attempts: 0` allows no word about them (V-81)."""
+    text = a_rule(
+        spec="httpReqRetries: {simpleRetry: {attempts: 0, perTryTimeout: 2s, overrideHeaderName: x-r}}, " + TO_V1
+    )
+
+    made = converted(text)
+
+    assert routes(made)[0]["retries"] == {"attempts": 0}
+    assert extras(made)["http"]["my-rule"]["retries"] == {
+        "header": "x-r",
+        "perTryTimeout": "2s",
+        "retryOn": "5xx,connect-failure,refused-stream",
+    }
+    assert "N-RETRY" not in made.codes
 
 
 def test_custom_policies_are_in_the_extras():

@@ -174,7 +174,7 @@ def test_options_that_nothing_was_rendered_of_are_added():
         said(CLUSTER + "Cluster", typedExtensionProtocolOptions={HTTP: {"@type": URL + HTTP}, "empty": {}})
     )
 
-    assert found["typed_extension_protocol_options"] == {HTTP: {"@type": URL + HTTP}}
+    assert found["typed_extension_protocol_options"] == {HTTP: {"@type": URL + HTTP}, "empty": {}}
 
 
 def test_a_cluster_with_custom_words_can_still_be_made_static():

@@ -91,6 +91,8 @@ CUSTOM: dict[str, Any] = {"@type": f"type.googleapis.com/{CLUSTER}", "connectTim
                         timeout=TimeoutExtras(header="x-timeout"),
                         retries=RetryExtras(
                             header="x-retries",
+                            retry_on="5xx",
+                            per_try_timeout=timedelta(seconds=2),
                             custom={"@type": "envoy.config.route.v3.RetryPolicy", "numRetries": 3, "retryOn": "5xx"},
                         ),
                         delay=FaultExtras(header="x-delay", percent=0.5),
@@ -186,6 +188,7 @@ def test_a_throttle_warns_at_the_annotation_too():
         ("VirtualService", '{"http": {"r": {"also": {"uri": {"regex": "("}}}}}', ["E-VALUE http.r.also.uri.regex"]),
         ("VirtualService", '{"http": {"r": {"source": {"host": "*"}}}}', ["E-VALUE http.r.source.host"]),
         ("VirtualService", '{"http": {"other": {}}}', ["E-VALUE "]),
+        ("VirtualService", '{"http": {"r": {"retries": {"retryOn": "5xx,"}}}}', ["E-VALUE http.r.retries.retryOn"]),
         ("VirtualService", '{"tcp": {"1": {}}}', ["E-VALUE "]),
         ("VirtualService", '{"tls": {"1": {}}}', ["E-VALUE "]),
         ("VirtualService", '{"tcp": {"01": {}}}', ["E-VALUE tcp.01"]),
