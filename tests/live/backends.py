@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import ssl
 import threading
 from collections import Counter
@@ -73,6 +74,12 @@ class Backends:
         self._servers.append(server)
         self.ports[version] = server.sockets[0].getsockname()[1]
         return self.ports[version]
+
+    def serve_on(self, version: str, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """From now on, on a socket of whatever network namespace."""
+        if tls:
+            tls.sni_callback = lambda connection, name, _: setattr(connection, "asked_name", name)
+        self._servers.append(self._do(asyncio.start_server(self._as(version), sock=listening, ssl=tls)))
 
     def serve_unix(self, version: str, path: Path) -> None:
         self._servers.append(self._do(asyncio.start_unix_server(self._as(version), path)))
