@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_A_WHOLE_MESH: Final = 20_000
+"""So many more objects than before a call are no small change. A host of 100 services has five times as many."""
 
 
 class Aside:
@@ -46,6 +49,8 @@ def _call(future: asyncio.Future[R], function: Callable[[], R]) -> None:
     except BaseException as error:  # noqa: BLE001  (it belongs to who awaits it)
         tell = partial(future.set_exception, error)
     finally:
+        if gc.get_count()[0] > _A_WHOLE_MESH:
+            gc.freeze()  # it stays, and the collector would go through all of it again and again
         gc.enable()
     with suppress(RuntimeError):  # the loop is closed: meshd is ending, and nobody awaits this any more
         future.get_loop().call_soon_threadsafe(_unless_cancelled, future, tell)

@@ -16,7 +16,7 @@ from meshd.envoy.resource import CLUSTER, LISTENER, ROUTES, SECRET, EnvoyResourc
 from meshd.names import ProxyName, RevisionId
 from meshd.problems import Origin, ResourceId
 
-FORMAT = 2
+FORMAT = 3
 
 _WORDS: dict[TypeUrl, str] = {CLUSTER: "cluster", LISTENER: "listener", ROUTES: "routes", SECRET: "secret"}
 _TYPES = {word: type_url for type_url, word in _WORDS.items()}

@@ -21,7 +21,8 @@ class DamagedError(Exception):
 
 def packed(bodies: Mapping[str, bytes]) -> bytes:
     """A line with the hash of the rest, a line with keys and lengths, then the bodies."""
-    index = json.dumps([[key, len(body)] for key, body in bodies.items()], separators=(",", ":"))
+    # One flat mapping: a list for each body would set the garbage collector going.
+    index = json.dumps({key: len(body) for key, body in bodies.items()}, separators=(",", ":"))
     content = b"".join((index.encode(), b"\n", *bodies.values()))
     return digest(content).encode() + b"\n" + content
 
@@ -32,7 +33,7 @@ def unpacked(path: Path) -> dict[str, bytes]:
         raise DamagedError(f"{path} is damaged")
     at = content.index(b"\n") + 1
     bodies = {}
-    for key, length in json.loads(content[:at]):
+    for key, length in json.loads(content[:at]).items():
         bodies[key] = content[at : at + length]
         at += length
     return bodies
