@@ -60,7 +60,7 @@ class _Addresses(Mapping[DnsName, Resolved]):
         self._answers = answers
 
     def __getitem__(self, name: DnsName) -> Resolved:
-        return _first_leading(self._answers[name])
+        return resolved(self._answers[name])
 
     def __iter__(self) -> Iterator[DnsName]:
         return iter(self._answers)
@@ -87,7 +87,10 @@ class Delivering:
         assigned = await self._assigned(prepared)
         proxies = {
             proxy: ProxyTarget(
-                rendered=configuration.rendered, assignments=assigned[proxy], secrets=configuration.plan.secrets
+                rendered=configuration.rendered,
+                assignments=assigned[proxy],
+                secrets=configuration.plan.secrets,
+                credentials=configuration.plan.credentials,
             )
             for proxy, configuration in prepared.proxies.items()
         }
@@ -159,7 +162,7 @@ def _of_the_disk(error: OSError) -> DeliveryError:
     return DeliveryError(f"{error.filename}: {error.strerror}", "is the disk full, or not writable?")
 
 
-def _first_leading(answer: Answer) -> Resolved:
+def resolved(answer: Answer) -> Resolved:
     """The address for who wants only one comes first; the order of the others has no meaning."""
     if answer.targets:
         return tuple(sorted(answer.targets, key=lambda target: (target.ip != answer.first, target)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from meshd.deliver import secret_files
+from meshd.deliver import credential_files, secret_files
 from meshd.deliver.files import marks
 from meshd.deliver.snapshot import NOTHING, Snapshot
 from meshd.deliver.target import ProxyTarget, Target
@@ -43,8 +43,13 @@ def on_this_host(target: Target, good: Mapping[ProxyName, Snapshot], memo: Memo)
         found = secret_files.present(each.secrets)
         resolved = dict(zip(each.secrets, secrets(each.secrets, found, memo), strict=True))
         new = _new(resolved, good.get(proxy, NOTHING))
+        unread = [
+            every for every in each.credentials if not credential_files.is_in_force(every, good.get(proxy, NOTHING))
+        ]
         problems += [problem for secret in new for problem in secret_files.problems(secret, found)]
+        problems += [problem for credentials in unread for problem in credential_files.problems(credentials)]
         files += [file for secret in new for file in files_of(secret, found)]
+        files += [credentials.file for credentials in unread]
         readable[proxy] = () if problems else tuple(resolved[s] for s in new if secret_files.readable(s, found))
         proxies[proxy] = _resolved(each, tuple(resolved.values()), memo)
     memo.turn()

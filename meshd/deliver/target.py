@@ -9,7 +9,7 @@ from typing import Literal
 from meshd.deliver.manifest import Label
 from meshd.envoy.resource import EnvoyResource, Rendered
 from meshd.names import ProxyName, RevisionId
-from meshd.plan import Secret
+from meshd.plan import Credentials, Secret
 from meshd.problems import Problems
 
 
@@ -20,6 +20,7 @@ class ProxyTarget:
     rendered: Rendered
     assignments: tuple[EnvoyResource, ...]
     secrets: tuple[Secret, ...] = ()
+    credentials: tuple[Credentials, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

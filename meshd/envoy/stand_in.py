@@ -59,8 +59,9 @@ def listener_with_stand_ins(body: bytes) -> bytes:
 
 
 def _show_nothing(value: FilterStateValue) -> None:
+    """The file of the credentials is the proxy's to read."""
     if CREDENTIALS.decode() in value.format_string.text_format_source.inline_string:
-        value.format_string.text_format_source.inline_string = "%FILE_CONTENT(/dev/null)%"
+        value.format_string.text_format_source.inline_string = "nobody"
 
 
 def _write_nowhere(log: FileAccessLog) -> None:

@@ -28,6 +28,11 @@ _FILE_CONTENT: Final = TypedExtensionConfig(
 )
 
 
+def naming(file: str) -> bytes:
+    """What a rendered listener has that shows the content of this file."""
+    return CREDENTIALS + f"{file}:".encode()
+
+
 def tunneling(tunnel: Tunnel) -> TcpProxy.TunnelingConfig:
     return TcpProxy.TunnelingConfig(
         hostname=_authority(tunnel),
