@@ -128,6 +128,11 @@ def check_servers(found: Iterable[Edge], report: Report) -> None:
             message = f"port {edge.rule.port} speaks TLS for some and plain text for others: see {other.rule.id} "
             report.add("E-IN-MIXED-TLS", at, f"{message}({other.rule.origin})", "give it a port of its own")
             continue
+        if other.is_tcp != edge.is_tcp:
+            message = f"port {edge.rule.port} takes requests for some and bytes for others: see {other.rule.id} "
+            where = edge.rule.origin.at("port")
+            report.add("E-GW-PORT-CONFLICT", where, f"{message}({other.rule.origin})", "give it a port of its own")
+            continue
         other = secrets.setdefault((edge.rule.port, edge.host), edge)
         if other.rule.tls_secret != edge.rule.tls_secret:
             message = f"{edge.host} has another tlsSecret on port {edge.rule.port}: see {other.rule.id} "

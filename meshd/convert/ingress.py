@@ -8,7 +8,7 @@ from dataclasses import replace
 from meshd.convert.composition import both, corrected
 from meshd.convert.drafts import Draft, gateway_metadata, origin_of
 from meshd.convert.edges import EVERY_HOST, Edge
-from meshd.convert.matches import tcp_matches
+from meshd.convert.ingress_connections import connections
 from meshd.convert.names import of_host, provisional
 from meshd.convert.routes import HTTPEntry, L4Entry, Subsets, default_entry, http_entries
 from meshd.convert.rules import Ruled
@@ -16,12 +16,10 @@ from meshd.convert.scene import Scene
 from meshd.convert.virtual_services import assembled
 from meshd.names import ServiceHost
 from meshd.registry.settings import MeshSettings
-from meshd.resources.destination import Destination, PortSelector
-from meshd.resources.extras import L4RouteExtras
+from meshd.resources.destination import PortSelector
 from meshd.resources.gateway import Gateway, GatewayPort, Server
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.http_route import HTTPRouteDestination
-from meshd.resources.l4_routes import L4MatchAttributes, RouteDestination, TCPRoute
 from meshd.resources.legacy import LegacyResource
 from meshd.resources.server_tls import ServerTLSSettings
 
@@ -105,7 +103,8 @@ def virtual_service_of(  # noqa: PLR0917
 ) -> Draft:
     """`edges`: those that count for the host, in their order (C-IN-04)."""
     composed = [_composed(edge, rules.get(edge.destination, ()), subsets, scene) for edge in edges if not edge.is_tcp]
-    of_rules = (each.rule for edge in edges if not edge.is_tcp for each in rules.get(edge.destination, ()))
+    behind = ((edge, each) for edge in edges for each in rules.get(edge.destination, ()))
+    of_rules = (each.rule for edge, each in behind if each.of_tcp or not edge.is_tcp)
     sources = {each.id: each for each in (*(edge.rule for edge in edges), *of_rules)}
     return assembled(
         name=provisional(f"ingress-{of_host(host) if host != EVERY_HOST else 'wildcard'}", host),
@@ -113,7 +112,7 @@ def virtual_service_of(  # noqa: PLR0917
         hosts=(host,),
         gateways=tuple(_gateway_name(server) for server in sorted({edge.server for edge in edges})),
         http=tuple(_distinct(_reached(entry for entries in composed for entry in entries))),
-        tcp=tuple(_l4_entry(edge) for edge in edges if edge.is_tcp),
+        tcp=tuple(entry for edge in edges if edge.is_tcp for entry in _connections(edge, rules, subsets, scene)),
         sources=tuple(sources.values()),
     )
 
@@ -165,6 +164,12 @@ def _composed(edge: Edge, group: tuple[Ruled, ...], subsets: Subsets, scene: Sce
         yield replace(entry, route=route, extras=replace(entry.extras, also=found.also))
 
 
+def _connections(edge: Edge, rules: Rules, subsets: Subsets, scene: Scene) -> Iterator[L4Entry]:
+    """C-IN-08."""
+    here = (called for each in rules.get(edge.destination, ()) if (called := _as_called(each, scene)))
+    return connections(edge, here, subsets, scene)
+
+
 def _as_called(each: Ruled, scene: Scene) -> Ruled | None:
     """C-IN-05: who calls is the ingress gateway. Where only some of them are the source, each finds out for itself."""
     if each.who is None:
@@ -185,13 +190,3 @@ def _at_port(each: HTTPRouteDestination, edge: Edge, scene: Scene) -> HTTPRouteD
         return each
     port = PortSelector(number=edge.port.number, origin=edge.rule.origin)
     return replace(each, destination=replace(each.destination, port=port))
-
-
-def _l4_entry(edge: Edge) -> L4Entry:
-    """C-IN-08."""
-    at = edge.rule.origin
-    to = Destination(host=edge.destination, port=PortSelector(number=edge.port.number, origin=at), origin=at)
-    asked = tcp_matches(edge.rule.match, None) if edge.rule.match and edge.rule.match.tcp else ()
-    matches = tuple(replace(match, port=edge.rule.port) for match in asked or (L4MatchAttributes(origin=at),))
-    route = TCPRoute(match=matches, route=(RouteDestination(destination=to, origin=at),), origin=at)
-    return L4Entry(route=route, extras=L4RouteExtras())

@@ -249,3 +249,89 @@ def test_rules_alone_take_the_port_at_its_word():
 
 def test_it_loads_and_serves():
     assert [str(each) for each in loaded(into(), REVIEWS, EDGE).problems if each.is_error] == []
+
+
+# --- rules for connections, behind an IngressRule -------------------------------------------------------------
+
+DB = a_service("reviews.default.svc.cluster.local", "{number: 9000, name: tcp, protocol: TCP}")
+
+
+def a_tcp_rule(name, match="", *, labels="version: v2", more=""):
+    asked = f"match: {{tcp: {{{match}}}}}"
+    return a_rule(name, f"destination: {{name: reviews}}, {asked}, route: [{{labels: {{{labels}}}}}]{more}")
+
+
+def matches(made):
+    """Of each entry: what it asks for, and to which version it leads."""
+    spec = made.spec("VirtualService", "ingress-wildcard")
+    return [(each["match"], each["route"][0]["destination"].get("subset")) for each in spec["tcp"]]
+
+
+@pytest.mark.spec("C-IN-08", "IR-05")
+def test_rules_for_connections_count_at_the_ingress_and_then_all_versions():
+    made = converted(a_tcp_rule("of-ten", "sourceSubnet: [10.0.0.0/8]"), into("a", port=9000), DB, EDGE)
+
+    assert matches(made) == [([{"port": 9000, "sourceSubnet": "10.0.0.0/8"}], "v2"), ([{"port": 9000}], None)]
+    route = made.spec("VirtualService", "ingress-wildcard")["tcp"][0]["route"]
+    assert route[0]["destination"]["port"] == {"number": 9000}
+    rule = made.named("VirtualService", "ingress-wildcard")["metadata"]["annotations"]["meshd.io/converted-from"]
+    assert rule == "IngressRule/default/a, RouteRule/default/of-ten"
+
+
+@pytest.mark.spec("C-IN-08", "IR-06")
+def test_connections_are_split_at_the_ingress():
+    weights = "{labels: {version: v1}, weight: 30}, {labels: {version: v2}, weight: 70}"
+    split = a_rule("split", f"destination: {{name: reviews}}, match: {{tcp: {{}}}}, route: [{weights}]")
+
+    made = converted(split, into("a", port=9000), DB, EDGE)
+
+    (entry,) = made.spec("VirtualService", "ingress-wildcard")["tcp"]
+    assert [(each["destination"]["subset"], each["weight"]) for each in entry["route"]] == [("v1", 30), ("v2", 70)]
+
+
+@pytest.mark.spec("C-IN-08", "C-IN-05")
+@pytest.mark.parametrize(
+    ("asked", "ruled", "found"),
+    [
+        ("sourceSubnet: [10.0.0.0/8]", "sourceSubnet: [10.1.0.0/16]", [{"sourceSubnet": "10.1.0.0/16"}]),
+        ("sourceSubnet: [10.1.0.0/16]", "sourceSubnet: [10.0.0.0/8, 192.0.2.1]", [{"sourceSubnet": "10.1.0.0/16"}]),
+        ("sourceSubnet: [10.1.0.0/16]", "sourceSubnet: [192.0.2.1]", []),
+        ("sourceSubnet: [10.1.0.0/16]", "sourceSubnet: ['2001:db8::/32']", []),
+        ("sourceSubnet: [10.0.0.0/8]", "destinationSubnet: [192.0.2.0/24]",
+         [{"sourceSubnet": "10.0.0.0/8", "destinationSubnets": ["192.0.2.0/24"]}]),
+        ("destinationSubnet: [192.0.2.0/24]", "destinationSubnet: [192.0.2.7, 198.51.100.1]",
+         [{"destinationSubnets": ["192.0.2.7"]}]),
+        ("destinationSubnet: [192.0.2.0/24]", "destinationSubnet: [198.51.100.1]", []),
+    ],
+)  # fmt: skip
+def test_conditions_of_both_rules_have_to_hold(asked: str, ruled: str, found: list[dict[str, object]]):
+    made = converted(a_tcp_rule("r", ruled), into("a", f"match: {{tcp: {{{asked}}}}}", 9000), DB, EDGE)
+
+    composed = [match for match, subset in matches(made) if subset]
+    assert composed == ([[{"port": 9000, **each} for each in found]] if found else [])
+
+
+@pytest.mark.spec("C-IN-08")
+def test_a_rule_for_one_caller_counts_where_the_ingress_is_that_caller():
+    edge = a_service("edge.default.svc.cluster.local", labels="istio: ingressgateway")
+    web = a_service("web.default.svc.cluster.local", labels="app: web")
+    rules = (
+        a_rule(name, f"destination: {{name: reviews}}, match: {{source: {{name: {name}}}, tcp: {{}}}}, "
+               f"route: [{{labels: {{version: {version}}}}}]")
+        for name, version in (("edge", "v1"), ("web", "v2"))
+    )  # fmt: skip
+
+    made = converted(*rules, into("a", port=9000), DB, EDGE, edge, web)
+
+    assert matches(made) == [([{"port": 9000}], "v1")]
+
+
+@pytest.mark.spec("C-IN-08")
+def test_requests_and_bytes_do_not_share_a_port():
+    both_ports = a_service(
+        "reviews.default.svc.cluster.local", "{number: 9080, name: http}", "{number: 9000, name: tcp, protocol: TCP}"
+    )
+
+    made = converted(into("a", "destinationPort: 9080"), into("b", "destinationPort: 9000"), both_ports, EDGE)
+
+    assert made.problem("E-GW-PORT-CONFLICT").at.resource.name == "b"
