@@ -8,6 +8,7 @@ import pytest
 from tests.live.cases import Case, case
 from tests.live.requests import Exchange, get
 from tests.live.world import Live
+from tests.waiting import until
 
 pytestmark = pytest.mark.envoy
 
@@ -68,11 +69,15 @@ NO_RETRIES = of_host(
     rules=f"{to('v1')}, {FAILING}",
     policy="circuitBreaker: {simpleCb: {httpMaxRetries: 0}}",
 )
-NOBODY_EJECTED = of_host(
-    "CB-14-nobody-is-ejected",
-    rules=to("v1"),
-    policy="circuitBreaker: {simpleCb: {httpConsecutiveErrors: 1, httpMaxEjectionPercent: 0}}",
-)
+
+
+def ejecting(id: str, percent: int) -> Case:  # noqa: A002
+    breaker = f"{{httpConsecutiveErrors: 1, httpMaxEjectionPercent: {percent}}}"
+    return of_host(id, policy=f"circuitBreaker: {{simpleCb: {breaker}}}")
+
+
+NOBODY_EJECTED = ejecting("CB-14-nobody-is-ejected", 0)
+EJECTED = ejecting("CB-14-who-fails-is-ejected", 100)
 
 CASES = (
     of_host(
@@ -119,6 +124,7 @@ CASES = (
     ),
     NO_RETRIES,
     NOBODY_EJECTED,
+    EJECTED,
 )
 
 
@@ -137,5 +143,13 @@ def test_with_no_retries_at_one_time_there_is_one_try(live: Live):
 
 @pytest.mark.spec("CB-14", "L-ZERO")
 def test_with_a_share_of_zero_nobody_is_ejected(live: Live):
-    for _ in range(10):
-        assert live.send(get(x_do="503"), NOBODY_EJECTED).by == "v1"
+    """Envoy ejects in its main thread, one after the other: what was asked for first is done first."""
+    assert "v1" in _asked(live, NOBODY_EJECTED)
+    until(lambda: "v1" not in _asked(live, EJECTED), seconds=5, what="the ejection of v1")
+
+    assert "v1" in _asked(live, NOBODY_EJECTED)
+
+
+def _asked(live: Live, case: Case) -> set[str | None]:
+    """Who answers, of three in turn; v1 fails."""
+    return {live.send(get(x_do="503@v1"), case).by for _ in range(6)}
