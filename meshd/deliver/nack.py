@@ -57,9 +57,15 @@ def rejection_problems(found: Iterable[Rejection], snapshot: Snapshot) -> Proble
 
 
 def plain(text: str) -> str:
-    """Envoy's words on one line, without the dump of the whole message that it puts before them."""
+    """Envoy's words on one line, without the dump of the whole message that it puts before them.
+
+    It tells a cause at the end, behind each of the messages around it: where there is too much, the middle goes.
+    """
     words = " ".join(_DUMP.sub("", text).split())
-    return words if len(words) <= _LONGEST_TEXT else words[:_LONGEST_TEXT] + "..."
+    if len(words) <= _LONGEST_TEXT:
+        return words
+    half = _LONGEST_TEXT // 2
+    return f"{words[:half]} ... {words[-half:]}"
 
 
 def mentions(text: str, name: str) -> bool:

@@ -77,3 +77,11 @@ def test_refused_endpoints_are_at_the_line_of_their_cluster() -> None:
     (problem,) = rejection_problems([Rejection(type_url=ENDPOINTS, name="a", text="no")], snapshot)
 
     assert problem.at == snapshot.clusters["a"].origin
+
+
+def test_of_a_long_complaint_the_end_is_kept_where_the_cause_is() -> None:
+    text = plain("it " + "was " * 200 + "the butler")
+
+    assert text.startswith("it was was")
+    assert text.endswith(" was the butler")
+    assert len(text) <= 505
