@@ -13,6 +13,7 @@ from meshd import __version__
 from meshd.cli.exits import USAGE, WORLD_FAILED, WorldFailedError
 
 VERBS: Final = {
+    "capture": "redirect this host's connections to its sidecar, or no longer",
     "convert": "RouteRules and their like become today's kinds",
     "demo": "the whole thing at work on this machine, in under a minute",
     "envoy": "install, find and start the Envoy that meshd runs",

@@ -36,13 +36,17 @@ def configured(context: click.Context, config_path: Path) -> AgentConfig:
     return config
 
 
-def configured_or_kept(context: click.Context, config_path: Path) -> AgentConfig:
-    """For who carries the traffic: a file with errors is replaced by the one that the daemon accepted last."""
+def configured_or_kept(context: click.Context, config_path: Path, kept: Path | None = None) -> AgentConfig:
+    """For who carries the traffic: a file with errors is replaced by the one that was accepted last.
+
+    That is the one of the daemon, unless the caller keeps a copy of his own.
+    """
+    kept = kept or KEPT
     config = _loaded(config_path)
-    if config is not None or not KEPT.exists():
+    if config is not None or not kept.exists():
         return config or context.exit(USAGE)
-    click.echo(f"meshd: going on with {KEPT}, which the daemon accepted last", err=True)
-    return configured(context, KEPT)
+    click.echo(f"meshd: going on with {kept}, which was accepted last", err=True)
+    return configured(context, kept)
 
 
 def _loaded(config_path: Path) -> AgentConfig | None:

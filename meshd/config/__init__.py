@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meshd.config.agent import AgentConfig, EnvoyConfig, LogConfig, RepositoryConfig, ResolverConfig
+from meshd.config.nftables import NftablesConfig
 from meshd.decode import decode_message
 from meshd.decode.report import Report
 from meshd.documents import Document, Mapping, documents
@@ -19,6 +20,7 @@ __all__ = [
     "AgentConfig",
     "EnvoyConfig",
     "LogConfig",
+    "NftablesConfig",
     "RepositoryConfig",
     "ResolverConfig",
     "kept_config",

@@ -17,6 +17,7 @@ from meshd.config.checks import (
     repository_url,
     room_for_sockets,
 )
+from meshd.config.nftables import NftablesConfig
 from meshd.decode import format_duration
 from meshd.fields import Between, Count, Duration, InAscii, Message, fqdn
 from meshd.names import HostName
@@ -113,6 +114,7 @@ class AgentConfig(Message):
     host: Annotated[HostName, InAscii(), Count(1), fqdn] = _THIS_MACHINE
     repository: RepositoryConfig
     capture: Literal["none", "nftables"] = "none"
+    nftables: NftablesConfig = field(default_factory=NftablesConfig)
     http_proxy_port: Annotated[int, Between(0, 65535)] = 15080
     exec_probes: bool = False
     envoy: EnvoyConfig = field(default_factory=EnvoyConfig)

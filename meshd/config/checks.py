@@ -10,12 +10,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from meshd.decode import format_duration
-from meshd.fields import is_ip
+from meshd.fields import ip_or_cidr, is_ip
 
 _REMOTE: Final = frozenset({"ssh", "https", "http", "git"})
 _SCP_LIKE: Final = re.compile(r"(?:(?P<user>[^@/]+)@)?(?P<host>[^-:/@][^:/@]*):(?P<path>[^:].*)")
 _IN_A_BRANCH: Final = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]+")
 _IP_AND_PORT: Final = re.compile(r"(?:\[(?P<six>[^]]+)]|(?P<four>[^:]+)):(?P<port>[0-9]{1,5})")
+_INTERFACE: Final = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
 _LONGEST_RUNTIME_DIRECTORY: Final = 80
 """A Unix socket's path holds 108 bytes, and `/xds/sidecar.sock` or the like comes after."""
 
@@ -107,3 +108,25 @@ def nameserver(value: object) -> str:
     found = _IP_AND_PORT.fullmatch(text)
     right = is_ip(text) or (found and is_ip(found["six"] or found["four"]) and 0 < int(found["port"]) < 65536)
     return "" if right else f"{text!r} is neither an IP address nor one with a port"
+
+
+def network(value: object) -> str:
+    return '"*" is written in place of the list, not in it' if value == "*" else ip_or_cidr(value)
+
+
+def interface(value: object) -> str:
+    """As Linux names them; a `*` at the end stands for any rest, as in `veth*`."""
+    name = str(value).removesuffix("*")
+    right = _INTERFACE.fullmatch(name)
+    return "" if right else f"{value!r} is neither the name of an interface nor its beginning and *"
+
+
+def user_or_group(value: object) -> str:
+    """Whether it exists is asked on the host, when it is needed."""
+    if isinstance(value, int):
+        return "" if 0 <= value < 2**32 - 1 else f"{value} is not the number of a user or group"
+    name = str(value)
+    if name.isdigit():
+        return f"{name!r} is a name here; a number stands without quotes"
+    right = name and name.isprintable() and name == name.strip()
+    return "" if right else f"{name!r} is not the name of a user or group"

@@ -11,6 +11,7 @@ import structlog
 
 from meshd import __version__
 from meshd.control import Json, Reply
+from meshd.daemon.capturing import Captured
 from meshd.daemon.certificates import Certificate
 from meshd.daemon.capturing import Captured
 from meshd.daemon.conditions import Conditions

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from meshd.daemon.capturing import Captured
 from meshd.daemon.observed import Observed
 from meshd.daemon.status import Proxy, Workload
 from meshd.deliver.error import DeliveryError
@@ -26,6 +27,7 @@ class Host:
     host = "web-1"
     active: RevisionId | None = GOOD
     probed: tuple[Workload, ...] = ()
+    redirected: Captured | None = None
 
     def commit(self, _revision):
         return None
@@ -41,6 +43,9 @@ class Host:
 
     def workloads(self):
         return self.probed
+
+    def captured(self):
+        return self.redirected
 
     def is_behind(self, revision, _head):
         return revision == "c" * 40

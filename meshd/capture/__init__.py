@@ -1,0 +1,1 @@
+"""Redirecting this host's connections to its sidecar: settings -> one table of the kernel, loaded or removed."""
