@@ -105,7 +105,8 @@ def _endpoints(endpoints: dict[str, Any]) -> list[str]:
     if not count:
         return ["no DNS names"]
     lines = [f"{mark(good=not stale)} {count} DNS names, {len(stale)} not fresh"]
-    told = [f"{entry['name']}: {entry['error']}, {entry['kept']} kept" for entry in stale[:10]]
+    more = [f"and {len(stale) - 10} more"] if len(stale) > 10 else []
+    told = [*(entry.get("text", entry["name"]) for entry in stale[:10]), *more]
     return lines + [part for text in told for part in wrapped(text, 2, room=11)]
 
 

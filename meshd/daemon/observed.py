@@ -148,9 +148,10 @@ class Observed:
     def _assess_endpoints(self) -> None:
         stale = self._host.stale_names()
         if stale:
-            names = ", ".join(f"{entry.name} ({entry.error})" for entry in stale[:3])
-            more = f" and {len(stale) - 3} more" if len(stale) > 3 else ""
-            self._conditions.set("EndpointsFresh", "False", "LookupFailed", f"{names}{more}")
+            names = ". ".join(entry.text for entry in stale[:3])
+            more = f". And {len(stale) - 3} more" if len(stale) > 3 else ""
+            reason = "AnswersExpired" if any(entry.expired for entry in stale) else "LookupFailed"
+            self._conditions.set("EndpointsFresh", "False", reason, f"{names}{more}")
         else:
             self._conditions.set("EndpointsFresh", "True", "Resolved" if self._host.names() else "NoNames")
 

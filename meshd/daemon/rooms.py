@@ -23,13 +23,14 @@ from meshd.daemon.events import log_health
 from meshd.daemon.history import History
 from meshd.daemon.looking import Looking
 from meshd.daemon.places import bootstrap_settings, proxy_paths, runtime_directory
+from meshd.daemon.staleness import stale_names
 from meshd.daemon.status import Commit, Json, Proxy, StaleName, Workload
 from meshd.daemon.triggers import Trigger
 from meshd.envoy.bootstrap import xds_bootstrap
 from meshd.health.health import Health
 from meshd.names import PROXIES, DnsName, HostName, Locality, ProxyName, RevisionId
-from meshd.plan import Secret
-from meshd.proxies.admin import AdminError, InUse
+from meshd.plan import ProxyPlan, Secret
+from meshd.proxies.admin import AdminError, InUse, Upstream
 from meshd.proxies.error import ProxyError
 from meshd.proxies.supervisor import Event
 from meshd.reconcile import Outcome, Prepared, World, prepare
@@ -54,7 +55,7 @@ class Rooms:
         self._random = Random()  # noqa: S311  (jitter)
         self.aside = Aside()
         self._supervisor = wiring.supervisor(config, delivery.binary, self._told)
-        self._delivering = Delivering(self.delivery, self._answers, self.aside, self._unhealthy)
+        self._delivering = Delivering(self.delivery, self.answers, self.aside, self._unhealthy)
         self._looking = Looking(self._supervisor, self.delivery)
         self._history = History(self.aside)
         self._capturing = Capturing()
@@ -278,33 +279,27 @@ class Rooms:
             "fetched": self._fetched_at.isoformat() if self._fetched_at else None,
         }
 
-    def _answers(self) -> Mapping[DnsName, Answer]:
+    def answers(self) -> Mapping[DnsName, Answer]:
         return self.resolver.answers()
 
     def names(self) -> int:
         return len(self.serving.dns_names) if self.serving is not None else 0
 
     def stale_names(self) -> tuple[StaleName, ...]:
-        now = datetime.now(UTC)
-        return tuple(
-            StaleName(
-                name=name,
-                error=answer.error,
-                kept=len(answer.addresses),
-                age=(now - answer.looked_up).total_seconds() if answer.addresses else None,
-            )
-            for name, answer in sorted(self.resolver.answers().items())
-            if answer.error
-        )
+        return stale_names(self.resolver.answers(), datetime.now(UTC))
 
     def secrets(self) -> Mapping[ProxyName, tuple[Secret, ...]] | None:
         """Of what the proxies were told; None while this process does not understand it yet."""
-        if self.serving is None:
-            return None
-        return {proxy: configuration.plan.secrets for proxy, configuration in self.serving.proxies.items()}
+        return {plan.proxy: plan.secrets for plan in self.plans()} if self.serving is not None else None
 
     async def in_use(self, proxy: ProxyName, /) -> InUse | None:
         return await envoys.in_use(self.config, proxy)
+
+    def plans(self) -> tuple[ProxyPlan, ...]:
+        return tuple(each.plan for each in self.serving.proxies.values()) if self.serving is not None else ()
+
+    async def upstreams(self, proxy: ProxyName, clusters: str, /) -> Mapping[str, tuple[Upstream, ...]] | None:
+        return await envoys.upstreams(self.config, proxy, clusters)
 
     def _unhealthy(self) -> frozenset[str]:
         return self._prober.unhealthy

@@ -66,12 +66,19 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaleName:
-    """A DNS name whose last look-up failed; `kept` addresses stay in use."""
+    """A DNS name whose look-ups fail `since` then; `kept` addresses stay in use, which were got `age` seconds ago.
+
+    `culprit`: what could not be looked up, where that is a target of an SRV name. `expired`: they are too old.
+    """
 
     name: str
     error: str
+    culprit: str = ""
     kept: int
     age: float | None
+    since: datetime | None = None
+    expired: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,4 +178,13 @@ def _workload(workload: Workload) -> Json:
 
 
 def _stale(entry: StaleName) -> Json:
-    return {"name": entry.name, "error": entry.error, "kept": entry.kept, "age": entry.age}
+    return {
+        "name": entry.name,
+        "error": entry.error,
+        "culprit": entry.culprit,
+        "kept": entry.kept,
+        "age": entry.age,
+        "since": entry.since.isoformat() if entry.since is not None else None,
+        "expired": entry.expired,
+        "text": entry.text,
+    }

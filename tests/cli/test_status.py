@@ -24,7 +24,10 @@ STATUS = {
     "proxies": [
         {"name": "sidecar", "state": "LIVE", "pid": 4711, "generation": 7, "acknowledged": True, "mode": "xds"},
     ],
-    "endpoints": {"names": 2, "stale": [{"name": "db.example", "error": "timeout", "kept": 1, "age": 60.0}]},
+    "endpoints": {
+        "names": 2,
+        "stale": [{"name": "db.example", "text": "db.example: Timeout for 1m; 1 address, 2m old, in use"}],
+    },
     "conditions": [
         {"type": "Ready", "status": "False", "reason": "ProxiesNotReady", "message": "m" * 300, "since": "now"},
     ],
