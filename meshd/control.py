@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-Verb = Literal["status", "sync", "reload", "wait"]
+Verb = Literal["status", "endpoints", "sync", "reload", "wait"]
 Json = dict[str, Any]
 
 DEFAULT_SOCKET: Final = Path("/run/meshd/control.sock")
-LINE_LIMIT: Final = 16 * 1024 * 1024
-"""Of a reply; a status with thousands of problems is long."""
+LINE_LIMIT: Final = 64 * 1024 * 1024
+"""Of a reply; the endpoints of ten thousand services are long."""
 REQUEST_LIMIT: Final = 64 * 1024
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{4,40}")
@@ -68,6 +68,14 @@ def awaited(request: Request) -> Awaited:
     if not isinstance(seconds, int | float) or not math.isfinite(seconds):
         raise ControlError("`seconds` must be a number")
     return Awaited(revision=revision.lower(), seconds=float(seconds))
+
+
+def asked_service(request: Request) -> str | None:
+    """Whose endpoints `endpoints` is about; None is everybody's. Raises ControlError when that is no name."""
+    service = request.arguments.get("service")
+    if service is not None and (not isinstance(service, str) or not service):
+        raise ControlError("`service` must be a name")
+    return service
 
 
 def is_commit(text: str) -> bool:

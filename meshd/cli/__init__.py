@@ -16,6 +16,7 @@ VERBS: Final = {
     "capture": "redirect this host's connections to its sidecar, or no longer",
     "convert": "RouteRules and their like become today's kinds",
     "demo": "the whole thing at work on this machine, in under a minute",
+    "endpoints": "whom the proxies call, from where they know it, and how it goes",
     "envoy": "install, find and start the Envoy that meshd runs",
     "reload": "make the daemon read its configuration again, and wait for the verdict",
     "render": "what a host's proxies would run",

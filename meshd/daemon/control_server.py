@@ -18,7 +18,7 @@ from meshd.control import REQUEST_LIMIT, ControlError, Reply, Request, parse_req
 
 log = structlog.get_logger()
 
-_READING: Final = frozenset({"status", "wait"})
+_READING: Final = frozenset({"status", "endpoints", "wait"})
 _UCRED: Final = struct.Struct("3i")
 
 Answer = Callable[[Request], Awaitable[Reply]]

@@ -14,11 +14,12 @@ from typing import Final
 import structlog
 
 from meshd.config import AgentConfig, load_config
-from meshd.control import Awaited, Reply, Request, awaited
+from meshd.control import Awaited, Reply, Request, asked_service, awaited
 from meshd.daemon import watchdog, wiring
 from meshd.daemon.certificate_watch import CertificateWatch
 from meshd.daemon.control_server import ControlServer
 from meshd.daemon.delivery_room import DeliveryRoom
+from meshd.daemon.endpoints import tell_endpoints
 from meshd.daemon.events import log_outcome
 from meshd.daemon.logs import configure
 from meshd.daemon.looking import GLANCE
@@ -221,6 +222,8 @@ class Daemon:
         match request.verb:
             case "status":
                 return Reply(ok=True, body=self.observed.status(await self.rooms.proxies(GLANCE)))
+            case "endpoints":
+                return await tell_endpoints(self.rooms, asked_service(request))
             case "sync":
                 await self.passes.asked("sync")
                 return self.observed.verdict()
