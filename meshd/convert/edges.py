@@ -50,6 +50,8 @@ def resolved(rule: IngressRule, scene: Scene) -> Iterator[Edge]:
     host, match = _host(rule)
     if not (_fits(rule, port, destination, scene) and _is_for_everybody(rule, scene)):
         return
+    if scene.leads_past_proxy(destination, rule.destination.origin):
+        return
     asked = replace(match, port=rule.port)
     yield Edge(rule=rule, host=host, destination=destination, port=port, match=asked)
 

@@ -186,7 +186,9 @@ def _is_sound(
     for each in unknown:
         message = f"no ServiceEntry has the host {each.host!r}"
         scene.report.add("E-DEST-UNKNOWN", each.origin.at("destination"), message, near=each.host)
-    return _check_http2_error(rule, targets, scene) and not unknown
+    others = [each for each in (*targets, *((mirror,) if mirror else ())) if each.host != host]
+    past_proxy = [each for each in others if scene.leads_past_proxy(each.host, each.origin.at("destination"))]
+    return _check_http2_error(rule, targets, scene) and not (unknown or past_proxy)
 
 
 def _check_http2_error(rule: RouteRule, targets: tuple[Target, ...], scene: Scene) -> bool:

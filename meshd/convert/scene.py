@@ -12,6 +12,7 @@ from meshd.convert.outside import Outside
 from meshd.convert.report import Report
 from meshd.fields import is_ip
 from meshd.names import ServiceHost
+from meshd.problems import Origin
 from meshd.registry.hosts import canonical
 from meshd.registry.service import Instance, Port, Service
 from meshd.registry.settings import MeshSettings
@@ -80,6 +81,16 @@ class Scene:
 
     def services(self, host: ServiceHost) -> tuple[Service, ...]:
         return self._neighbours[host].services
+
+    def leads_past_proxy(self, host: ServiceHost, at: Origin) -> bool:
+        """What leaves by the egress proxy leaves by it alone: only rules for the service itself lead there (ER-17)."""
+        there = self.outside(host)
+        if there is None or not there.uses_proxy:
+            return False
+        message = f"{there.text} is reached by the egress proxy ({there.origin}), and this would go past it"
+        hint = f"write a rule for {there.text} itself, or take useEgressProxy away"
+        self.report.add("E-EG-PAST-PROXY", at, message, hint)
+        return True
 
     def is_missing(self, host: ServiceHost) -> bool:
         return self.is_whole and not self.outside(host) and not self.services(host)

@@ -6,7 +6,21 @@ import json
 
 import pytest
 
-from tests.convert.conftest import a_policy, a_rule, a_service, a_workload, an_egress_rule, converted, loaded
+from meshd.compiler import Reach, compile_plan
+from meshd.envoy import assignments, render
+from meshd.envoy.show import to_yaml as envoy_yaml
+from meshd.memo import Memo
+from meshd.names import HostName
+from tests.convert.conftest import (
+    a_policy,
+    a_rule,
+    a_service,
+    a_workload,
+    an_egress_rule,
+    an_ingress_rule,
+    converted,
+    loaded,
+)
 
 GATEWAY = a_workload("egress-1", "istio: egressgateway", namespace="istio-system") + a_service(
     "istio-egressgateway.istio-system.svc.cluster.local",
@@ -226,3 +240,335 @@ def test_blocks_that_overlap_cannot_share_a_port_of_the_gateway():
     )  # fmt: skip
 
     assert "E-EG-OVERLAP" in made.codes
+
+
+@pytest.mark.spec("E-EG-OVERLAP")
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        (("192.0.2.0/24", 9000), ("192.0.2.7", 9000), True),
+        (("192.0.2.7", 9000), ("192.0.2.0/25", 9000), True),
+        (("192.0.2.0/25", 9000), ("192.0.2.128/25", 9000), False),
+        (("192.0.2.0/24", 9000), ("192.0.2.7", 443), False),
+        (("2001:db8::/32", 9000), ("2001:db8::1", 9000), True),
+        (("0.0.0.0/0", 9000), ("2001:db8::1", 9000), False),
+    ],
+)
+def test_what_overlaps_at_the_gateway(one: tuple[str, int], other: tuple[str, int], overlap: bool):
+    texts = (
+        out(text, (number, "tcp"), more=PROXY, name=name)
+        for name, (text, number) in (("a", one), ("b", other))
+    )  # fmt: skip
+
+    made = converted(*texts, GATEWAY)
+
+    assert ("E-EG-OVERLAP" in made.codes) is overlap
+
+
+@pytest.mark.spec("C-EG-10")
+def test_at_a_sidecar_all_that_is_for_the_address_goes_to_the_gateway():
+    """Were the block said again, a port that a Sidecar binds would let connections past the gateway."""
+    made = converted(out("192.0.2.0/24", (9000, "tcp"), more=PROXY), GATEWAY)
+
+    to, back = made.spec("VirtualService", "out")["tcp"]
+    assert to["match"] == [{"gateways": ["mesh"], "port": 9000}]
+    assert back["match"] == [{"gateways": ["out-egress"], "port": 9000, "destinationSubnets": ["192.0.2.0/24"]}]
+
+
+HOP = "istio-egressgateway-istio-system-svc-cluster-local-egress"
+
+
+def subsets(made):
+    found = made.spec("DestinationRule", HOP, "istio-system")["subsets"]
+    return {each["name"]: each["trafficPolicy"] for each in found}
+
+
+@pytest.mark.spec("C-EG-10", "X-10")
+def test_all_rules_have_one_subset_for_connections():
+    made = converted(
+        out("192.0.2.0/24", (9000, "tcp"), more=PROXY, name="a"),
+        out("198.51.100.0/24", (9000, "mongo"), more=PROXY, name="b"), GATEWAY,
+    )  # fmt: skip
+
+    assert subsets(made) == {"egress-proxy-v2": {"proxyProtocol": {"version": "V2"}}}
+    assert "W-DR-DUP-SUBSET" not in made.codes
+
+
+@pytest.mark.spec("ERP-06", "ERP-07")
+@pytest.mark.parametrize("protocol", ["http2", "grpc"])
+def test_http2_asks_for_itself_where_the_port_of_the_gateway_does_not(protocol: str):
+    text = out("a.example", (80, protocol), more=PROXY)
+
+    plain = converted(text, GATEWAY)
+    spoken = converted(text, GATEWAY.replace("{number: 80, name: http, protocol: HTTP}", "{number: 80, name: grpc}"))
+
+    (to, _) = plain.spec("VirtualService", "out")["http"]
+    assert to["route"][0]["destination"]["subset"] == "egress-proxy-h2"
+    assert subsets(plain) == {"egress-proxy-h2": {"connectionPool": {"http": {"h2UpgradePolicy": "UPGRADE"}}}}
+    (to, _) = spoken.spec("VirtualService", "out")["http"]
+    assert "subset" not in to["route"][0]["destination"]
+
+
+# --- in TLS of the mesh ---------------------------------------------------------------------------------------
+
+MEMBER = GATEWAY.replace("{istio: egressgateway}", "{istio: egressgateway}, serviceAccount: egress", 1)
+
+
+def settings(text):
+    return f"---\napiVersion: meshd.io/v1\nkind: MeshConfig\nmetadata: {{name: mesh}}\nspec: {{{text}}}\n"
+
+
+@pytest.mark.spec("Q-06", "X-7", "C-EG-10")
+def test_the_hop_is_tls_of_the_mesh_where_the_gateways_have_an_identity():
+    text = out("a.example", (80, "http"), (81, "grpc"), more=PROXY)
+
+    made = converted(text, MEMBER)
+
+    first, second = made.spec("Gateway", "out-egress")["servers"]
+    assert first["port"] == {"number": 80, "protocol": "HTTPS", "name": "https-80"}
+    assert (first["hosts"], first["tls"]) == (["a.example"], {"mode": "ISTIO_MUTUAL"})
+    assert second["port"]["protocol"] == "HTTPS"
+    tls = {"tls": {"mode": "ISTIO_MUTUAL", "sni": "a.example"}}
+    http2 = {"connectionPool": {"http": {"h2UpgradePolicy": "UPGRADE"}}}
+    assert subsets(made) == {"a-example": tls, "a-example-H2": {**http2, **tls}}
+    assert made.spec("VirtualService", "out")["http"][0]["route"][0]["destination"]["subset"] == "a-example"
+
+
+@pytest.mark.spec("Q-06", "X-7", "X-10")
+def test_behind_the_proxy_header_there_may_be_tls_of_the_mesh():
+    made = converted(out("192.0.2.0/24", (9000, "tcp"), more=PROXY), MEMBER)
+
+    (server,) = made.spec("Gateway", "out-egress")["servers"]
+    assert server["port"]["protocol"] == "TLS"
+    assert server["hosts"] == ["out.default.egress.invalid"]
+    (policy,) = subsets(made).values()
+    assert policy == {
+        "tls": {"mode": "ISTIO_MUTUAL", "sni": "out.default.egress.invalid"},
+        "proxyProtocol": {"version": "V2"},
+    }
+    assert made.spec("Gateway", "out-egress")["servers"][0]["tls"] == {"mode": "ISTIO_MUTUAL"}
+
+
+@pytest.mark.spec("Q-06")
+@pytest.mark.parametrize(
+    ("gateway", "config", "mutual"),
+    [
+        (GATEWAY, "", False),
+        (MEMBER, "", True),
+        (MEMBER, "autoMtls: false", False),
+        (MEMBER, "egressGateway: {mtls: false}", False),
+        (GATEWAY, "egressGateway: {mtls: true}", True),
+        (MEMBER + a_workload("egress-2", "istio: egressgateway", "10.0.0.2", namespace="istio-system"), "", False),
+    ],
+)
+def test_the_mesh_may_say_whether_the_hop_is_tls(gateway: str, config: str, mutual: bool):
+    made = converted(out("a.example", (80, "http"), more=PROXY), gateway, settings(config) if config else "")
+
+    (server,) = made.spec("Gateway", "out-egress")["servers"]
+    assert ("tls" in server) is mutual
+
+
+OPENS_TLS = """---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: mine, namespace: istio-system}
+spec: {host: istio-egressgateway, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}
+"""
+
+
+@pytest.mark.spec("Q-06")
+@pytest.mark.parametrize(
+    "more",
+    [
+        settings("egressGateway: {mtls: false}"),
+        OPENS_TLS,
+    ],
+)
+def test_a_hop_in_plain_text_is_in_plain_text_whoever_would_open_tls(more: str):
+    gateway = MEMBER if "mtls" in more else GATEWAY
+
+    made = converted(out("a.example", (80, "http"), more=PROXY), gateway, more)
+
+    assert subsets(made) == {"egress-proxy": {"tls": {"mode": "DISABLE"}}}
+    assert made.spec("VirtualService", "out")["http"][0]["route"][0]["destination"]["subset"] == "egress-proxy"
+
+
+@pytest.mark.spec("C-EG-11", "X-7")
+@pytest.mark.parametrize(
+    ("host", "server", "sni", "subset"),
+    [
+        ("*.a.example", "*.a.example", "any.a.example", "ANY-a-example"),
+        ("*-b.a.example", "*.a.example", "any-b.a.example", "ANY--b-a-example"),
+        ("*a.example", "*.example", "anya.example", "ANYa-example"),
+        ("a-b.example", "a-b.example", "a-b.example", "a--b-example"),
+    ],
+)
+def test_names_of_the_hop(host: str, server: str, sni: str, subset: str):
+    text = out(host, (80, "http"), more=PROXY)
+
+    made = converted(text, MEMBER)
+
+    assert made.spec("Gateway", "out-egress")["servers"][0]["hosts"] == [server]
+    assert subsets(made) == {subset: {"tls": {"mode": "ISTIO_MUTUAL", "sni": sni}}}
+    assert [str(each) for each in loaded(text, MEMBER).problems if each.is_error] == []
+
+
+def test_names_that_are_too_long_for_a_subset_are_cut_and_told_apart():
+    hosts = [f"{'a' * 50}.{name}.{'b' * 20}.example" for name in ("one", "two")]
+    texts = [out(host, (80, "grpc"), more=PROXY, name=f"r{number}") for number, host in enumerate(hosts)]
+
+    made = converted(*texts, MEMBER)
+
+    names = list(subsets(made))
+    assert len(set(names)) == 2
+    assert all(len(name) <= 63 and name.endswith("-H2") for name in names)
+
+
+@pytest.mark.spec("Q-06")
+def test_who_called_stays_within_the_mesh():
+    made = converted(out("a.example", (80, "http"), more=PROXY), MEMBER)
+
+    back = made.spec("VirtualService", "out")["http"][-1]
+    assert back["headers"] == {"request": {"remove": ["x-forwarded-client-cert"]}}
+
+
+# --- what rules say, on the way to the gateway -----------------------------------------------------------------
+
+
+def asking(path, more):
+    return a_rule(path[1:], "destination: {service: a.example}, match: {request: {headers: {uri: "
+                  f"{path}}}}}}}, {more}")  # fmt: skip
+
+
+@pytest.mark.spec("C-EG-10", "C-EG-07")
+def test_the_gateway_has_the_patience_of_the_most_patient_rule():
+    slow = asking("/slow", "httpReqTimeout: {simpleTimeout: {timeout: 60s}}")
+
+    made = converted(out("a.example", (80, "http"), more=PROXY), slow, GATEWAY)
+
+    routes = made.spec("VirtualService", "out")["http"]
+    assert [each["timeout"] for each in routes] == ["1m", "15s", "1m"]
+    assert routes[-1]["name"] == "from-egress-proxy"
+
+
+@pytest.mark.spec("C-EG-10", "C-EG-07")
+def test_a_rewritten_authority_travels_in_a_header_since_the_gateway_goes_by_the_name():
+    renamed = asking("/a", "rewrite: {uri: /b, authority: b.example}")
+
+    made = converted(out("a.example", (80, "http"), more=PROXY), renamed, GATEWAY)
+
+    to, _, back, plain = made.spec("VirtualService", "out")["http"]
+    header = "x-meshd-egress-authority"
+    assert to["rewrite"] == {"uri": "/b"}
+    assert to["route"][0]["headers"] == {"request": {"set": {header: "b.example"}}}
+    assert back["match"][0]["headers"] == {header: {"exact": "b.example"}}
+    assert (back["rewrite"], back["headers"]) == ({"authority": "b.example"}, {"request": {"remove": [header]}})
+    assert "rewrite" not in plain
+
+
+@pytest.mark.spec("C-EG-10", "C-EG-02")
+@pytest.mark.parametrize(
+    ("address", "port", "literal"),
+    [
+        ("192.0.2.1", (80, "http"), "192.0.2.1"),
+        ("192.0.2.1", (443, "https"), "192.0.2.1"),
+        ("192.0.2.1", (81, "http"), "192.0.2.1:81"),
+        ("2001:db8::1", (80, "http"), "[2001:db8::1]"),
+        ("2001:db8::1", (443, "http"), "[2001:db8::1]:443"),
+    ],
+)
+def test_requests_to_an_address_have_its_name_up_to_the_gateway(address: str, port: tuple[int, str], literal: str):
+    made = converted(out(address, port, more=PROXY), GATEWAY)
+
+    to, back = made.spec("VirtualService", "out")["http"]
+    assert to["route"][0]["headers"] == {"request": {"set": {"host": "out.default.egress.invalid"}}}
+    assert back["rewrite"] == {"authority": literal}
+
+
+@pytest.mark.spec("C-EG-07", "C-EG-10")
+def test_a_share_that_stays_in_the_mesh_stays_there_and_keeps_its_authority():
+    inside = a_service("cache.default.svc.cluster.local")
+    shares = "route: [{destination: {service: 192.0.2.1}, weight: 90}, {destination: {name: cache}, weight: 10}]"
+    rule = a_rule("r", f"destination: {{service: 192.0.2.1}}, {shares}, rewrite: {{authority: b.example}}")
+
+    made = converted(out("192.0.2.1", (80, "http"), more=PROXY), rule, GATEWAY, inside)
+
+    outside, cache = made.spec("VirtualService", "out")["http"][0]["route"]
+    assert outside["destination"]["host"].startswith("istio-egressgateway")
+    assert cache["destination"] == {"host": "cache.default.svc.cluster.local"}
+    assert cache["headers"] == {"request": {"set": {"host": "b.example"}}}
+
+
+@pytest.mark.spec("C-EG-10", "ER-17")
+def test_copies_leave_by_the_gateway_too():
+    rule = a_rule("r", "destination: {service: a.example}, mirror: {service: a.example}, route: [{weight: 100}]")
+
+    made = converted(out("a.example", (80, "http"), more=PROXY), rule, GATEWAY)
+
+    assert made.spec("VirtualService", "out")["http"][0]["mirror"]["host"].startswith("istio-egressgateway")
+
+
+A_SHARE = "{destination: {service: a.example}, weight: 1}"
+B_SHARE = "{destination: {service: b.example}, weight: 99}"
+
+
+@pytest.mark.spec("E-EG-PAST-PROXY", "ER-17")
+@pytest.mark.parametrize(
+    "text",
+    [
+        a_rule("r", "destination: {name: web}, route: [{destination: {service: a.example}, weight: 100}]"),
+        a_rule("r", "destination: {name: web}, mirror: {service: a.example}, route: [{weight: 100}]"),
+        a_rule("r", f"destination: {{service: b.example}}, route: [{A_SHARE}, {B_SHARE}]"),
+        an_ingress_rule("r", "port: 80, destination: {service: a.example}"),
+    ],
+)  # fmt: skip
+def test_nothing_goes_past_the_gateway(text: str):
+    web = a_service("web.default.svc.cluster.local")
+    proxied = out("a.example", (80, "http"), more=PROXY), out("b.example", (80, "http"), more=PROXY, name="b")
+
+    made = converted(*proxied, text, web, GATEWAY)
+
+    assert made.problem("E-EG-PAST-PROXY").at.resource.name == "r"
+
+
+@pytest.mark.spec("C-GEN-05", "C-EG-10")
+def test_where_a_virtual_service_of_today_has_the_word_the_gateway_still_knows_the_way():
+    today = (
+        "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: mine}\n"
+        "spec: {hosts: [a.example], http: [{route: [{destination: {host: istio-egressgateway.istio-system.svc."
+        "cluster.local, port: {number: 80}}}]}]}\n"
+    )
+    text = out("a.example", (80, "http"), more=PROXY)
+
+    made = converted(text, today, GATEWAY)
+
+    spec = made.spec("VirtualService", "out")
+    assert (spec["gateways"], [each["name"] for each in spec["http"]]) == (["out-egress"], ["from-egress-proxy"])
+    assert [str(each) for each in loaded(text, today, GATEWAY).problems if each.is_error] == []
+
+
+@pytest.mark.spec("C-EG-10")
+def test_a_port_that_the_gateway_has_not_is_told_at_the_rule():
+    problems = loaded(out("a.example", (8080, "http"), more=PROXY), GATEWAY).problems
+
+    (problem,) = (each for each in problems if each.is_error)
+    assert problem.at.resource.kind == "EgressRule"
+    assert "has no port 8080" in problem.message
+
+
+@pytest.mark.spec("C-GEN-02", "C-EG-10")
+@pytest.mark.parametrize("gateway", [GATEWAY, MEMBER])
+def test_what_is_printed_leads_the_same_way(gateway: str):
+    """Round trip: the extras of the Gateway are part of it."""
+    texts = (out("192.0.2.0/24", (9000, "tcp"), more=PROXY), out("a.example", (80, "http"), more=PROXY, name="b"))
+
+    made = converted(*texts, gateway)
+
+    assert plans_of(loaded(*texts, gateway)) == plans_of(loaded(made.text, gateway))
+
+
+def plans_of(found):
+    assert found.mesh is not None, [str(each) for each in found.problems]
+    memo = Memo()
+    plans = compile_plan(found.mesh, HostName("egress-1"), Reach(), memo).plans
+    return [envoy_yaml(render(plan, memo), assignments(plan, {}, memo)) for plan in plans]
