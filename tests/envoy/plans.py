@@ -24,18 +24,22 @@ from meshd.plan import (
     Cluster,
     ClusterEndpoints,
     Cors,
+    Custom,
     Delay,
     DnsAddress,
     DownstreamTls,
     DynamicDns,
     Endpoint,
+    ExponentialDelay,
     Forward,
     HashOnCookie,
     HashOnHeader,
     HashOnQueryParameter,
     HashOnSourceIp,
     HeaderEdits,
+    HeaderFault,
     HeaderMatch,
+    HeaderOverrides,
     Http2Keepalive,
     HttpChain,
     IpAddress,
@@ -230,6 +234,7 @@ def clusters_of_the_mesh() -> tuple[Cluster, ...]:
         a_cluster("q-budget", retry_budget=RetryBudget(percent=12.5, min_retry_concurrency=7, interval=2 * SECOND)),
         a_cluster("r-zones", zone_aware=ZoneAware(min_cluster_size=2)),
         a_cluster("s-zones-off", zone_aware=ZoneAware(enabled=False), load_balancer=RingHash()),
+        a_cluster("sa-custom", http=UpstreamHttp(), load_balancer=RingHash(), custom=EVERY_CUSTOM_POLICY),
     )
 
 
@@ -282,11 +287,22 @@ def every_endpoint() -> tuple[ClusterEndpoints, ...]:
             endpoints=(at("10.0.0.1", locality=west, workload="default/app"), at("10.0.0.2")),
             locality_weights=(LocalityWeight(priority=0, locality=west, weight=70),),
         ),
-        *(endpoints_of(name) for name in ("p-proxy-tls", "q-budget", "r-zones", "s-zones-off")),
+        *(endpoints_of(name) for name in ("p-proxy-tls", "q-budget", "r-zones", "s-zones-off", "sa-custom")),
     )
 
 
 EDITS = HeaderEdits(set=(("x-set", "1"),), add=(("x-add", "%DOWNSTREAM_REMOTE_ADDRESS%"),), remove=("x-gone",))
+
+
+EVERY_CUSTOM_POLICY = (
+    Custom(type_name="envoy.extensions.load_balancing_policies.maglev.v3.Maglev", json='{"tableSize": "101"}'),
+    Custom(type_name="envoy.config.cluster.v3.OutlierDetection", json='{"consecutive5xx": 3}'),
+    Custom(type_name="envoy.config.cluster.v3.Cluster", json='{"connectTimeout": "0.5s"}'),
+)
+EVERY_CUSTOM_ACTION = (
+    Custom(type_name="envoy.config.route.v3.RouteAction", json='{"idleTimeout": "5s"}'),
+    Custom(type_name="envoy.config.route.v3.RetryPolicy", json='{"retryOn": "5xx", "numRetries": 2}'),
+)
 
 
 def every_route() -> tuple[Route, ...]:
@@ -365,13 +381,41 @@ def every_route() -> tuple[Route, ...]:
             Respond(status=418, body=b"teapot\n", headers=(("content-type", "text/plain"),)), match=on("/tea"), line=9
         ),
         a_route(Respond(status=200, body=b"\xff\xfe"), match=on("/binary"), line=10),
-        a_route(Respond(status=502), line=11),
+        a_route(
+            a_forward("a-plain", custom=EVERY_CUSTOM_ACTION),
+            match=on("/asked"),
+            delay=Delay(fixed=SECOND, millionths=half),
+            abort=Abort(http_status=503, millionths=half),
+            overrides=HeaderOverrides(
+                timeout="x-timeout",
+                retries="x-retries",
+                delay=HeaderFault(header="x-delay", millionths=half),
+                abort=HeaderFault(header="x-abort"),
+            ),
+            line=11,
+        ),
+        a_route(
+            a_forward("a-plain"),
+            match=on("/asked-rarely"),
+            delay=ExponentialDelay(mean=SECOND),
+            abort=Abort(grpc_status=14, millionths=half),
+            overrides=HeaderOverrides(delay=HeaderFault(header="x-delay"), abort=HeaderFault(header="x-abort")),
+            line=12,
+        ),
+        a_route(Respond(status=502), line=13),
     )
 
 
 def every_listener() -> tuple[Listener, ...]:
     table = RouteTableName("http_proxy")
-    http = HttpChain(route_table=table, stat_prefix="http", grpc_web=True, keep_timeout_header=False)
+    http = HttpChain(
+        route_table=table,
+        stat_prefix="http",
+        grpc_web=True,
+        keep_timeout_header=False,
+        exponential_delays=True,
+        header_overrides=True,
+    )
     tls = TcpChain(
         destinations=(to("a-plain"),),
         stat_prefix="tls",

@@ -90,7 +90,7 @@ def test_the_trial_of_each_virtual_host_and_each_route_alone_is_accepted(everyth
     routes = tuple(route for part in table.parts for route in single_routes(part))
 
     assert judge(trial((*table.parts, *routes))) == ""
-    assert [route.origin.line for route in routes] == [*range(1, 12), 11]
+    assert [route.origin.line for route in routes] == [*range(1, 14), 13]
 
 
 def test_everything_behind_xds_is_accepted(everything: ProxyPlan, settings: BootstrapSettings, judge: Judge):
