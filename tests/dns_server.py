@@ -20,14 +20,37 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-Fault = Literal["", "NXDOMAIN", "SERVFAIL", "REFUSED", "silent", "garbage", "lie", "truncate"]
+Fault = Literal[
+    "",
+    "NXDOMAIN",
+    "SERVFAIL",
+    "REFUSED",
+    "silent",
+    "garbage",
+    "lie",
+    "truncate",
+    "cut",
+    "loop",
+    "forged",
+    "no-tcp",
+]
+"""`lie`: the answer to another question. `forged`: the right answer comes after one with another id and one to another
+question. `cut`: the message ends in its midst. `loop`: aliases in a circle. `no-tcp`: truncated, and TCP is silent."""
+
+Srv = tuple[int, int, int, str]
+"""Priority, weight, port and target."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """What is answered for one name. `truncate` holds over UDP only, so that TCP gives the whole answer."""
+    """What is answered for one name. `truncate` holds over UDP only, so that TCP gives the whole answer.
+
+    With `additional`, the addresses of the SRV targets come along.
+    """
 
     addresses: tuple[str, ...] = ()
+    srv: tuple[Srv, ...] = ()
+    additional: bool = False
     ttl: int = 60
     alias: str = ""
     fault: Fault = ""
@@ -83,24 +106,42 @@ class DnsServer:
         record = self.records.get(name, Record(fault="NXDOMAIN"))
         await asyncio.sleep(record.delay)
         fault = record.aaaa_fault if family == "AAAA" and record.aaaa_fault else record.fault
-        if self.silent or fault == "silent":
+        if self.silent or fault == "silent" or (fault == "no-tcp" and transport == "tcp"):
             return None
         if fault == "garbage":
             return wire[:2] + b"\xff" * 30
-        return self._response(query, name, family, fault, transport).to_wire(max_size=65535, want_shuffle=False)
+        whole = self._response(query, name, family, fault, transport).to_wire(max_size=65535, want_shuffle=False)
+        return whole[: len(whole) // 2] if fault == "cut" else whole
+
+    def forgeries(self, wire: bytes) -> list[bytes]:
+        """What somebody who is not asked might send first."""
+        query = dns.message.from_wire(wire)
+        name = query.question[0].name.to_text(omit_final_dot=True).lower()
+        if self.records.get(name, Record()).fault != "forged":
+            return []
+        other_id, other_question = dns.message.make_response(query), dns.message.make_response(query)
+        other_id.id ^= 1
+        other_question.question = [dns.rrset.from_text("other.example.", 0, "IN", "A")]
+        for each in (other_id, other_question):
+            each.answer = [dns.rrset.from_text(f"{name}.", 60, "IN", "A", "10.6.6.6")]
+        return [b"\x00", other_id.to_wire(), other_question.to_wire()]
 
     def _response(
         self, query: dns.message.Message, name: str, family: str, fault: Fault, transport: str
     ) -> dns.message.Message:
         response = dns.message.make_response(query, recursion_available=True)
-        if fault == "truncate" and transport == "udp":
+        if fault in ("truncate", "no-tcp") and transport == "udp":
             response.flags |= dns.flags.TC
         elif fault in ("NXDOMAIN", "SERVFAIL", "REFUSED"):
             response.set_rcode(dns.rcode.from_text(fault))
         elif fault == "lie":
             response.question = [dns.rrset.from_text("other.example.", 0, "IN", family)]
+        elif fault == "loop":
+            aliases = ((f"{name}.", "b.example."), ("b.example.", f"{name}."))
+            response.answer = [dns.rrset.from_text(owner, 60, "IN", "CNAME", to) for owner, to in aliases]
         else:
             response.answer = self._answer(name, family)
+            response.additional = list(self._additional(name)) if family == "SRV" else []
         return response
 
     def _answer(self, name: str, family: str) -> list[dns.rrset.RRset]:
@@ -108,10 +149,21 @@ class DnsServer:
         while (record := self.records.get(name)) is not None and record.alias:
             answer.append(dns.rrset.from_text(f"{name}.", record.ttl, "IN", "CNAME", f"{record.alias}."))
             name = record.alias
-        addresses = [a for a in record.addresses if (":" in a) == (family == "AAAA")] if record else []
-        if record and addresses:
-            answer.append(dns.rrset.from_text(f"{name}.", record.ttl, "IN", family, *addresses))
+        told = self._told(record, family) if record else []
+        if record and told:
+            answer.append(dns.rrset.from_text(f"{name}.", record.ttl, "IN", family, *told))
         return answer
+
+    def _told(self, record: Record, family: str) -> list[str]:
+        if family == "SRV":
+            return [f"{priority} {weight} {port} {target}." for priority, weight, port, target in record.srv]
+        return [address for address in record.addresses if (":" in address) == (family == "AAAA")]
+
+    def _additional(self, name: str) -> Iterator[dns.rrset.RRset]:
+        record = self.records.get(name, Record())
+        for *_, target in record.srv if record.additional else ():
+            for family in ("A", "AAAA"):
+                yield from self._answer(target, family)
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         (length,) = struct.unpack(">H", await reader.readexactly(2))
@@ -128,8 +180,9 @@ class DnsServer:
 
     async def _answer_udp(self, wire: bytes, sender: tuple[str, int]) -> None:
         reply = await self.reply(wire, "udp")
-        if reply is not None and self._transport is not None:
-            self._transport.sendto(reply, sender)
+        for each in (*self.forgeries(wire), reply):
+            if each is not None and self._transport is not None:
+                self._transport.sendto(each, sender)
 
 
 class _Udp(asyncio.DatagramProtocol):

@@ -14,7 +14,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from meshd.names import DnsName
+from meshd.names import DnsName, is_srv
 from meshd.resolve.answer import Reason
 
 MOST_ADDRESSES: Final = 512
@@ -80,7 +80,7 @@ def records(response: dns.message.Message) -> FoundRecords | Failed:
     somewhere = sorted(each for each in told if each.target)
     if not somewhere:
         return Failed("NoService")
-    leading = [each for each in somewhere if each.port][:MOST_TARGETS]
+    leading = [each for each in somewhere if each.port and not is_srv(each.target)][:MOST_TARGETS]
     if not leading:
         return Failed("Malformed")
     targets = {each.target for each in leading}
