@@ -135,7 +135,7 @@ def _subsets(
             name=name,
             labels=dict(sorted(version)),
             traffic_policy=_of_version(policies, version, of_all, scene),
-            origin=versions.origins[version],
+            origin=_origin_of_version(policies, version, versions, scene),
         )
         for version, name in sorted(names.items(), key=lambda pair: pair[1])
     )
@@ -145,8 +145,14 @@ def _of_version(policies: ByLabels, version: Labels, of_all: Parts | None, scene
     policy = policies.get(version)
     if policy is None:
         return None
-    inherits = of_all is not None and of_all.load_balancer is not None
+    inherits = of_all is not None and (of_all.load_balancer or of_all.extras.load_balancing) is not None
     return _policy(parts(policy, scene.report), policy.origin, scene, fallback=not inherits)
+
+
+def _origin_of_version(policies: ByLabels, version: Labels, versions: Versions, scene: Scene) -> Origin:
+    """Whoever speaks of it first; but what only extras say may stand nowhere else."""
+    policy = policies.get(version)
+    return policy.origin if policy and _given(parts(policy, scene.report).extras) else versions.origins[version]
 
 
 def _extras(policies: ByLabels, versions: Versions, scene: Scene) -> DestinationRuleExtras:

@@ -152,6 +152,24 @@ def test_c_dp_08_custom_policies_are_in_the_extras():
     assert "L-CUSTOM" in made.codes
 
 
+@pytest.mark.spec("C-DP-04", "LB-04")
+def test_a_version_inherits_a_custom_balancer():
+    balancer = "{'@type': type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random}"
+    cluster = "{'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, connectTimeout: 7s}"
+    whole = a_policy("all", f"destination: {{name: reviews}}, loadBalancing: {{custom: {balancer}}}")
+    text = (whole, a_policy("one", f"destination: {V1}, custom: {cluster}"), TO_V1, REVIEWS)
+
+    made = converted(*text)
+
+    (subset,) = rule(made)["subsets"]
+    assert "trafficPolicy" not in subset
+    mesh = loaded(*text).mesh
+    assert mesh is not None
+    (merged,) = mesh.destination_rules["reviews.default.svc.cluster.local"]
+    assert merged.subsets["v1"].origin.resource
+    assert merged.subsets["v1"].origin.resource.name == "one"
+
+
 def test_c_dp_09_a_policy_that_nothing_routes_to():
     policy = a_policy("p", f"destination: {V1}, loadBalancing: {{name: RANDOM}}")
 
