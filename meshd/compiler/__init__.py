@@ -18,7 +18,7 @@ from meshd.mesh.gateways import workload_of
 from meshd.mesh.mesh import Mesh
 from meshd.mesh.sources import implemented
 from meshd.names import HostName, ProxyName
-from meshd.plan import Bind, Listener, Probe, ProxyPlan
+from meshd.plan import Bind, InternalBind, Listener, Probe, ProxyPlan
 from meshd.problems import Problem, Problems, in_order
 from meshd.resources.workload_entry import WorkloadEntry
 
@@ -73,10 +73,14 @@ def _standing_for(mesh: Mesh, host: Host, proxy: ProxyName, entry: WorkloadEntry
     return memo.recall(standing_for, host, entry, implemented(mesh, host.name, proxy, memo))
 
 
+def _is_bound(listener: Listener) -> bool:
+    return listener.bound and not isinstance(listener.bind, InternalBind)
+
+
 def _contested(found: Iterable[Planned]) -> Iterator[Problem]:
     """Envoys of one user may bind the same address, and then each gets some of its connections, by chance."""
     owners: dict[Bind, Listener] = {}
-    for listener in (listener for each in found for listener in each.plan.listeners if listener.bound):
+    for listener in (listener for each in found for listener in each.plan.listeners if _is_bound(listener)):
         other = owners.setdefault(listener.bind, listener)
         if other is not listener:
             yield Problem(

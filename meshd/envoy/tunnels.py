@@ -11,20 +11,23 @@ from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
-from google.protobuf.any_pb2 import Any
+from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from meshd.envoy.formats import text_format
 from meshd.envoy.led_on import AUTHORITY, HOST, network_state, state
+from meshd.envoy.wire import packed
 from meshd.plan import Tunnel
 
 CREDENTIALS: Final = b"FILE_CONTENT("
 """These bytes stand wherever a file of credentials is named, and nowhere else."""
 _SHOWN: Final = "meshd.proxy_authorization"
 
-# Newer than xds-protos; but it has no field, so its name is all there is to say.
+# Newer than xds-protos, so it cannot be written as its own message.
 _FILE_CONTENT: Final = TypedExtensionConfig(
     name="envoy.formatter.file_content",
-    typed_config=Any(type_url="type.googleapis.com/envoy.extensions.formatter.file_content.v3.FileContent"),
+    typed_config=packed(
+        TypedStruct(type_url="type.googleapis.com/envoy.extensions.formatter.file_content.v3.FileContent")
+    ),
 )
 
 

@@ -134,6 +134,28 @@ spec:
     assert "outbound proxy" in answer.headers["x-meshd-reason"]
 
 
+def test_a_proxy_that_never_answers_is_left_by_the_connect_timeout_where_tls_is_opened(envoy_binary: Path):
+    tls = """
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: plain}
+spec:
+  host: plain.example
+  trafficPolicy: {tls: {mode: SIMPLE}, connectionPool: {tcp: {connectTimeout: 300ms}}}
+"""
+    with (
+        forward_proxy(ForwardProxy(mute=True)) as port,
+        running_host(
+            envoy_binary, settings(f"[{{host: 127.0.0.1, port: {port}}}]") + PLAIN.replace("80,", "443,") + tls
+        ) as outside,
+    ):
+        answer = outside.get("http://plain.example:443/")
+
+    assert answer.status == 503
+    assert "outbound proxy" in answer.headers["x-meshd-reason"]
+
+
 # --- who is meant -----------------------------------------------------------------------------------------------
 
 

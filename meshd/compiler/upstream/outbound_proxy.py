@@ -118,12 +118,12 @@ def _led(endpoint: Endpoint, exempted: NoProxy) -> Endpoint:
 
 
 def _host(address: Address) -> str:
-    """What a proxy elsewhere may be asked for; empty where it could not lead there."""
+    """What a proxy elsewhere may be asked for; empty where it could not lead there: it looks up no SRV records."""
     match address:
         case IpAddress(ip=text):
             return text
         case DnsAddress(name=name):
-            return name
+            return "" if name.startswith("_") else name
         case UnixAddress() | InternalAddress():
             return ""
         case _ as unknown:

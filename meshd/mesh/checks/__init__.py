@@ -15,6 +15,7 @@ from meshd.mesh.checks.hosts import ambiguous_hosts
 from meshd.mesh.checks.http2_errors import http2_errors
 from meshd.mesh.checks.namesakes import namesakes
 from meshd.mesh.checks.networks import unreachable_networks
+from meshd.mesh.checks.outbound_proxies import idle_exemptions
 from meshd.mesh.checks.rules import duplicate_subsets, unused_rules
 from meshd.mesh.checks.selectors import idle_selectors
 from meshd.mesh.checks.sidecars import ambiguous_sidecars
@@ -41,6 +42,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     unused_rules,
     idle_selectors,
     idle_tunnels,
+    idle_exemptions,
     http2_errors,
     doubtful_tls,
     unsupported_extras,
