@@ -73,13 +73,20 @@ def _most_specific(candidates: Candidates, counts: Callable[[MergedRule], bool])
 
 
 def _word(rules: Iterable[MergedRule]) -> MergedRule | None:
-    """Of rules for one host: the first that is for this client in particular, else the last (spec 6.1)."""
-    last = None
+    """Of rules for one host: the first that is for this client in particular, else the last (spec 6.1).
+
+    Of those for a source, the one that asks it for most labels comes first.
+    """
+    last, particular = None, None
     for rule in rules:
-        if rule.is_selective:
-            return rule
+        if rule.is_selective and (particular is None or _labels(rule) > _labels(particular)):
+            particular = rule
         last = rule
-    return last
+    return particular or last
+
+
+def _labels(rule: MergedRule) -> int:
+    return len(rule.source.labels) if rule.source else 0
 
 
 def _applies(rule: MergedRule, client: Client) -> bool:

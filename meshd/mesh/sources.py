@@ -19,6 +19,7 @@ from meshd.names import HostName, ProxyName, ServiceHost
 from meshd.registry.hosts import canonical
 from meshd.registry.service import Instance, Service
 from meshd.registry.workloads import workload_name
+from meshd.resources.destination_rule import DestinationRule
 from meshd.resources.extras import EXTRAS, SourceExtras
 from meshd.resources.virtual_service import VirtualService
 
@@ -53,9 +54,14 @@ def asked_for(mesh: Mesh, memo: Memo) -> frozenset[ServiceHost]:
     return memo.recall(_of_routes, mesh.virtual_services) | memo.recall(_of_rules, mesh.destination_rules)
 
 
-def sources_of(virtual_service: VirtualService) -> Iterator[SourceExtras]:
-    if EXTRAS in virtual_service.metadata.annotations:
-        extras = virtual_service.extras
+def sources_of(holder: VirtualService | DestinationRule) -> Iterator[SourceExtras]:
+    if EXTRAS not in holder.metadata.annotations:
+        return
+    if isinstance(holder, DestinationRule):
+        if holder.extras.source:
+            yield holder.extras.source
+    else:
+        extras = holder.extras
         of_connections = (route.source for route in (*extras.tls.values(), *extras.tcp.values()))
         of_requests = (route.source for route in extras.http.values())
         yield from (source for source in (*of_requests, *of_connections) if source)
