@@ -35,7 +35,7 @@ Fault = Literal[
     "no-tcp",
 ]
 """`lie`: the answer to another question. `forged`: the right answer comes after one with another id and one to another
-question. `cut`: the message ends in its midst. `loop`: aliases in a circle. `no-tcp`: truncated, and TCP is silent."""
+question. `cut`: the message ends in its midst. `loop`: aliases in a circle. `no-tcp`: truncated, and TCP just ends."""
 
 Srv = tuple[int, int, int, str]
 """Priority, weight, port and target."""

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from meshd.names import DnsName
+from meshd.names import DnsName, is_srv
 from meshd.resolve.answer import Answer, expired, is_too_old
 from meshd.resolve.clock import Clock, Timer
 from meshd.resolve.entry import Entry
@@ -55,7 +55,7 @@ class Resolver:
     def want(self, names: Iterable[DnsName]) -> None:
         """The complete set of names from now on: new ones are looked up at once, others forgotten."""
         wanted = set(names)
-        for name in sorted(wanted):
+        for name in sorted(wanted, key=lambda name: (is_srv(name), name)):  # targets before who leads to them
             self._entry(name).wanted = True
         for entry in [entry for name, entry in self._names.items() if name not in wanted]:
             entry.wanted = False

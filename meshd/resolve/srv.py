@@ -62,9 +62,11 @@ def composed(service: Service, known: Known, before: Answer | None, now: datetim
     if service.error == "NoService":
         gone = Answer(addresses=(), looked_up=now, expires=now, source="srv")
         return replace(gone, error=service.error, failing_since=service.failing_since)
-    targets = {*_targets(service, known), *(before.targets if pending and before is not None else ())}
+    beside = before if pending and before is not None and before.targets else None
+    targets = {*_targets(service, known), *(beside.targets if beside is not None else ())}
     if targets:
-        return _answer(service, known, before, tuple(sorted(targets)))
+        parts = [answer for answer in (beside, *known.values()) if answer is not None and answer.addresses]
+        return _answer(service, known, before, tuple(sorted(targets)), parts)
     if service.error:
         return failing(before, service.error, now)
     culprit, its = next(_failing(service, known), ("", None))
@@ -80,9 +82,10 @@ def _targets(service: Service, known: Known) -> Iterator[SrvTarget]:
             )
 
 
-def _answer(service: Service, known: Known, before: Answer | None, targets: tuple[SrvTarget, ...]) -> Answer:
-    """As old as the oldest that is in it."""
-    parts = [answer for answer in known.values() if answer is not None and answer.addresses]
+def _answer(
+    service: Service, known: Known, before: Answer | None, targets: tuple[SrvTarget, ...], parts: list[Answer]
+) -> Answer:
+    """As old as the oldest of the parts."""
     culprit, its = next(_failing(service, known), ("", None))
     broken = service if service.error or its is None else its
     return Answer(

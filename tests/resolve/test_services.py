@@ -317,7 +317,7 @@ async def test_who_wants_one_address_gets_the_heaviest_of_those_that_come_first_
         for name, ip in (("a.shop", "10.0.0.1"), ("b.shop", "10.0.0.2"), ("c.shop", "10.0.0.3")):
             house.server.set(name, ip)
         await house.want("a.shop", "b.shop", "c.shop")
-        await house.want(HTTP)
+        await house.want("a.shop", "b.shop", "c.shop", HTTP)
         assert house.answer(HTTP).first == "10.0.0.2"
         serve(house, (0, 9, 80, "a.shop"), (0, 1, 80, "b.shop"), (1, 99, 80, "c.shop"), ttl=5)
 
