@@ -114,8 +114,8 @@ def _flags(*flags: str) -> AccessLogFilter:
 
 
 def _handshake_failed() -> AccessLogFilter:
-    """No flag says so."""
-    expression = ExpressionFilter(expression='connection.transport_failure_reason != ""')
+    """No flag says so. What an inspector has found to be no TLS has a reason too, which begins otherwise."""
+    expression = ExpressionFilter(expression='connection.transport_failure_reason.startsWith("TLS_error:")')
     name = "envoy.access_loggers.extension_filters.cel"
     return AccessLogFilter(extension_filter=ExtensionFilter(name=name, typed_config=packed(expression)))
 

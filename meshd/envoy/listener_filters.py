@@ -6,6 +6,7 @@ An inspector waits for the client to speak first, which a client of MySQL or SMT
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from envoy.config.listener.v3.listener_components_pb2 import ListenerFilter, ListenerFilterChainMatchPredicate
 from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
@@ -17,7 +18,9 @@ from google.protobuf.message import Message
 
 from meshd.envoy.chain_matches import PLAIN_HTTP
 from meshd.envoy.wire import packed
-from meshd.plan import ChainMatch, Listener, TcpChain
+from meshd.plan import ChainMatch, HttpChain, Listener, TcpChain
+
+_TLS_INSPECTOR: Final = "envoy.filters.listener.tls_inspector"
 
 
 def listener_filters(plan: Listener, matches: Sequence[ChainMatch]) -> list[ListenerFilter]:
@@ -33,11 +36,22 @@ def listener_filters(plan: Listener, matches: Sequence[ChainMatch]) -> list[List
 def inspectors(plan: Listener, matches: Sequence[ChainMatch]) -> list[ListenerFilter]:
     unless = _going_to(plan.server_first)
     filters = []
-    if any(match.server_names or match.transport or match.alpn for match in matches) or _looks_up_sni(plan):
-        filters.append(_filter("envoy.filters.listener.tls_inspector", TlsInspector(), unless))
+    asks_for_tls = any(match.server_names or match.transport or match.alpn for match in matches)
+    if asks_for_tls or _looks_up_sni(plan) or _is_for_applications(plan):
+        filters.append(_filter(_TLS_INSPECTOR, TlsInspector(), unless))
+    elif plan.tls_ports:
+        filters.append(_filter(_TLS_INSPECTOR, TlsInspector(), _not_going_to(plan.tls_ports)))
     if any(match.transport != "tls" and not set(PLAIN_HTTP).isdisjoint(match.alpn) for match in matches):
         filters.append(_filter("envoy.filters.listener.http_inspector", HttpInspector(), unless))
     return filters
+
+
+def _is_for_applications(plan: Listener) -> bool:
+    """An application that opens TLS where it should not (it is opened for it) is told by name in the access log.
+
+    Only where all is HTTP: beside it may be clients that wait for their server to speak.
+    """
+    return plan.side == "outbound" and all(isinstance(chain, HttpChain) for chain in plan.chains)
 
 
 def _looks_up_sni(plan: Listener) -> bool:
@@ -58,6 +72,10 @@ def _going_to(ports: Sequence[int]) -> ListenerFilterChainMatchPredicate | None:
     if len(each) == 1:
         return each[0]
     return ListenerFilterChainMatchPredicate(or_match=ListenerFilterChainMatchPredicate.MatchSet(rules=each))
+
+
+def _not_going_to(ports: Sequence[int]) -> ListenerFilterChainMatchPredicate:
+    return ListenerFilterChainMatchPredicate(not_match=_going_to(ports))
 
 
 def _filter(name: str, settings: Message, unless: ListenerFilterChainMatchPredicate | None = None) -> ListenerFilter:

@@ -29,6 +29,9 @@ _MESSAGES: dict[TypeUrl, type[Message]] = {
 
 _MAPS = frozenset({"typed_per_filter_config", "typed_extension_protocol_options", "filter_metadata"})
 
+_OBJECTS = frozenset({"json_format"})
+"""Free-form: maps within maps."""
+
 
 class _Dumper(yaml.CSafeDumper):
     """Writes what protobuf hands out, ordered dictionaries among it, in the order it has."""
@@ -71,5 +74,11 @@ def _in_order(value: Any) -> Any:  # noqa: ANN401 (it is JSON)
         return [_in_order(each) for each in value]
     if not isinstance(value, dict):
         return value
-    inner = {key: _in_order(each) for key, each in value.items()}
-    return {key: dict(sorted(each.items())) if key in _MAPS else each for key, each in inner.items()}
+    inner = {key: each if key in _OBJECTS else _in_order(each) for key, each in value.items()}
+    return {key: _sorted(key, each) for key, each in inner.items()}
+
+
+def _sorted(key: str, value: Any) -> Any:  # noqa: ANN401 (it is JSON)
+    if key in _OBJECTS:
+        return json.loads(json.dumps(value, sort_keys=True))
+    return dict(sorted(value.items())) if key in _MAPS else value

@@ -138,7 +138,8 @@ class Listener:
     redirected to it, so it looks up where they were going. `proxy_protocol`: a PROXY header comes first, and says
     where. `ordered`: the chains are tried as they are written, instead of the most specific first (5.11).
     `server_first`: to these original ports clients send nothing until the server spoke, so nobody waits for bytes of
-    theirs to choose a chain; they are taken for plain text.
+    theirs to choose a chain; they are taken for plain text. `tls_ports`: to these they open TLS, whichever chain that
+    meets; whom they ask for is read, so that an access log can name it.
     """
 
     name: ListenerName
@@ -151,4 +152,5 @@ class Listener:
     proxy_protocol: bool = False
     ordered: bool = False
     server_first: tuple[int, ...] = ()
+    tls_ports: tuple[int, ...] = ()
     origin: Origin = NOWHERE

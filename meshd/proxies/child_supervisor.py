@@ -16,7 +16,7 @@ from meshd.names import ProxyName
 from meshd.proxies import stop as stopping
 from meshd.proxies.error import HotRestartError, OtherProtocolError, ProxyError
 from meshd.proxies.hot_restart import hot_restart
-from meshd.proxies.launch import EnvoySettings, await_live, choose, start
+from meshd.proxies.launch import EnvoySettings, await_live, choose, rotate_under_way, start
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import Process, open_handle
 from meshd.proxies.record import Record, digest, find
@@ -82,6 +82,7 @@ class ChildSupervisor:
                 await self._start_anew(kept, running, "it did not answer on its admin socket")
             else:
                 self._adopt(kept, running)
+                await asyncio.to_thread(rotate_under_way, paths.log)
                 await self._update(kept, running, bootstrap, before)
 
     async def retire(self, paths: ProxyPaths, /) -> None:

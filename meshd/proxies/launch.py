@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -175,9 +176,27 @@ def prepare(paths: ProxyPaths) -> None:
 
 
 def rotate(log: Path) -> None:
-    """At most two files of about the limit: Envoy at `warning` writes little, a broken one restarts often."""
-    if log.exists() and log.stat().st_size > _LOG_LIMIT:
-        log.replace(log.with_name(f"{log.name}.1"))
+    """At most two files of about the limit: a broken Envoy restarts often, and says why each time."""
+    if _is_full(log):
+        log.replace(_earlier(log))
+
+
+def rotate_under_way(log: Path) -> None:
+    """While Envoy writes: it appends, so it goes on at the beginning of a file that was cut short.
+
+    What it writes between the copy and the cut is lost: a line or two of the access log.
+    """
+    if _is_full(log):
+        shutil.copyfile(log, _earlier(log))
+        os.truncate(log, 0)
+
+
+def _is_full(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > _LOG_LIMIT
+
+
+def _earlier(log: Path) -> Path:
+    return log.with_name(f"{log.name}.1")
 
 
 def last_words(log: Path) -> str:

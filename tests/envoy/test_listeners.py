@@ -25,12 +25,30 @@ def inspectors_of(shown: dict) -> list[str]:
 
 
 def test_a_lone_chain_needs_no_inspector_and_takes_everything():
-    for chain in (HTTP, TCP):
-        shown = shown_listener(a_listener("lone", chain))
+    for chain, side in ((HTTP, "gateway"), (HTTP, "inbound"), (TCP, "outbound")):
+        shown = shown_listener(replace(a_listener("lone", chain), side=side))
 
         assert inspectors_of(shown) == []
         assert "listener_filters_timeout" not in shown
         assert "filter_chain_match" not in shown["filter_chains"][0]
+
+
+def test_an_application_that_opens_tls_to_http_is_asked_for_whom_and_taken_all_the_same():
+    shown = shown_listener(a_listener("lone", HTTP))
+
+    assert inspectors_of(shown) == ["tls_inspector"]
+    assert shown["listener_filters_timeout"] == "0s"
+    assert "filter_chain_match" not in shown["filter_chains"][0]
+
+
+def test_ports_of_tls_are_inspected_and_no_others():
+    several = shown_listener(replace(a_listener("captured", TCP), captures=True, tls_ports=(443, 8443)))
+    one = shown_listener(replace(a_listener("captured", TCP), captures=True, tls_ports=(443,)))
+
+    disabled = one["listener_filters"][1]["filter_disabled"]
+    assert inspectors_of(several) == inspectors_of(one) == ["original_dst", "tls_inspector"]
+    assert disabled == {"not_match": {"destination_port_range": {"start": 443, "end": 444}}}
+    assert len(several["listener_filters"][1]["filter_disabled"]["not_match"]["or_match"]["rules"]) == 2
 
 
 def test_chains_by_server_name_wait_for_the_client_hello_for_ever():

@@ -27,6 +27,6 @@ def test_what_is_packed_is_shown_unpacked(everything: ProxyPlan):
 
     text = to_json(render(everything, memo), assignments(everything, ANSWERS, memo))
 
-    assert '"value": "C' not in text
+    assert '"value": "C' not in text.replace('"value": "CONNECT is', "")
     assert "stream_idle_timeout" in text
     assert "tls_minimum_protocol_version" in text

@@ -34,6 +34,17 @@ class Authority:
         named = ("-addext", f"subjectAltName={','.join(alternatives)}")
         return _made(self.directory, name, *more, *named, kind=_RSA if rsa else _ECDSA)
 
+    def expired(self, name: str, *alternatives: str) -> Pair:
+        """One whose last day was yesterday."""
+        stem = self.directory / name
+        pair, request = Pair(chain=stem.with_suffix(".pem"), key=stem.with_suffix(".key")), stem.with_suffix(".csr")
+        asked = ("openssl", "req", "-new", "-nodes", *_ECDSA, "-subj", f"/CN={name}", "-keyout", pair.key)
+        named = ("-addext", f"subjectAltName={','.join(alternatives)}", "-out", request)
+        signed = ("openssl", "x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-days", "-1")
+        for command in ((*asked, *named), (*signed, "-copy_extensions", "copyall", "-out", pair.chain)):
+            subprocess.run(command, check=True, capture_output=True)
+        return pair
+
     def revoking(self, pair: Pair) -> Path:
         """A list of revocations with this certificate on it."""
         directory = self.directory / "revoked"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,10 +23,11 @@ from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, HostName
 from meshd.problems import errors
-from tests.envoy.process import running
+from tests.envoy.process import logged, running
 from tests.live.certificates import authority, server_context
 from tests.live.namespace import Namespace, namespace
 from tests.live.raw import accepting
+from tests.waiting import until
 
 pytestmark = pytest.mark.envoy
 
@@ -246,6 +248,22 @@ spec:
   ports: [{{number: 9000, name: tcp, protocol: TCP, targetPort: 7000}}]
   endpoints: [{{address: {C}}}]
 ---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: twice}}
+spec:
+  hosts: [twice.example]
+  resolution: STATIC
+  ports: [{{number: 7020, name: http, protocol: HTTP, targetPort: 8443}}]
+  endpoints: [{{address: {B}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: twice}}
+spec:
+  host: twice.example
+  trafficPolicy: {{tls: {{mode: SIMPLE, insecureSkipVerify: true}}}}
+---
 apiVersion: meshd.io/v1
 kind: MeshConfig
 metadata: {{name: mesh}}
@@ -263,6 +281,7 @@ SERVERS = (
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     room: Namespace
+    settings: BootstrapSettings
 
     def connect(self, address: str, port: int, app: str = APP) -> socket.socket:
         return self.room.within(socket.create_connection, (address, port), 10, (app, 0))
@@ -273,6 +292,10 @@ class Machine:
             connection.sendall(b"hello\n")
             return connection.recv(100).decode()
         return ""
+
+    def log_of(self, **words: str) -> dict[str, Any]:
+        """The first line of the access log that says all this."""
+        return until(lambda: next((line for line in logged(self.settings) if words.items() <= line.items()), {}))
 
     def told_by_tls(self, address: str, port: int, name: str) -> str:
         context = ssl.create_default_context()
@@ -322,12 +345,12 @@ def _machine(binary: Path, factory: pytest.TempPathFactory, policy: str) -> Iter
         for address in (B, C):
             stack.enter_context(_serving(room, address, 8443, _tls(address, server_context(pair))))
         stack.enter_context(_serving(room, A, 3306, _greet))
-        stack.enter_context(_envoy(binary, room, policy))
-        yield Machine(room=room)
+        settings = stack.enter_context(_envoy(binary, room, policy))
+        yield Machine(room=room, settings=settings)
 
 
 @contextmanager
-def _envoy(binary: Path, room: Namespace, policy: str) -> Iterator[None]:
+def _envoy(binary: Path, room: Namespace, policy: str) -> Iterator[BootstrapSettings]:
     directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
     within = directory / "envoy"
     within.write_text(f'#!/bin/sh\nexec {" ".join(room.command(binary))} "$@"\n')
@@ -340,7 +363,7 @@ def _envoy(binary: Path, room: Namespace, policy: str) -> Iterator[None]:
     )
     try:
         with running(within, _configuration(policy, settings), settings):
-            yield
+            yield settings
     finally:
         shutil.rmtree(directory)
 
@@ -484,6 +507,53 @@ def test_what_is_unknown_is_refused(strict):
     assert strict.told("10.99.0.1", 7004) == ""
     assert strict.get("10.99.0.1", 9000, "unknown.example") == (502, "host unknown.example is not in the registry")
     assert strict.told("10.97.1.9", 7009) == ""
+
+
+@pytest.mark.spec("SC-14")
+def test_the_log_names_the_host_that_was_asked_for(strict):
+    strict.get("10.99.0.1", 9000, "unnamed.example")
+
+    line = strict.log_of(authority="unnamed.example")
+    assert (line["response_code"], line["route_name"]) == (502, "block_all")
+    assert line["reason"] == "host unnamed.example is not in the registry"
+    assert line["downstream_local_address"] == "10.99.0.1:9000"
+
+
+@pytest.mark.spec("SC-14")
+def test_the_log_names_the_server_name_of_tls_that_is_not_in_the_registry(strict):
+    strict.told_by_tls("10.99.0.9", 443, "unnamed.example")
+
+    line = strict.log_of(requested_server_name="unnamed.example")
+    assert (line["upstream_cluster"], line["response_flags"]) == ("BlackHoleCluster", "UH")
+    assert line["downstream_local_address"] == "10.99.0.9:443"
+
+
+@pytest.mark.spec("SC-14")
+def test_the_log_names_the_address_of_bytes_that_nobody_takes(strict):
+    strict.told("10.99.0.77", 7004)
+
+    line = strict.log_of(downstream_local_address="10.99.0.77:7004")
+    assert (line["upstream_cluster"], line["response_flags"]) == ("BlackHoleCluster", "UH")
+
+
+def test_the_log_tells_of_tls_where_the_proxy_would_open_it_itself(strict):
+    """An application that speaks https to a port that is plain HTTP here, whose TLS the mesh opens."""
+    assert strict.told_by_tls("10.96.0.9", 7020, "twice.example") == ""
+
+    line = strict.log_of(requested_server_name="twice.example")
+    assert (line["response_code_details"], line["response_flags"]) == ("http1.codec_error", "DPE")
+    assert line["downstream_local_address"] == "10.96.0.9:7020"
+
+
+def test_the_log_is_silent_about_what_went_well(strict):
+    assert strict.get("10.99.0.9", 9000, "shared.example") == (200, A)
+    assert strict.told_by_tls("10.99.0.9", 9000, "secure.example") == B
+    assert strict.told("10.96.0.1", 7000) == A
+    strict.told("10.99.0.79", 7004)
+
+    assert strict.log_of(downstream_local_address="10.99.0.79:7004")
+    told = logged(strict.settings)
+    assert [line for line in told if line["response_flags"] == "-" and line["response_code"] < 500] == []
 
 
 @pytest.mark.spec("SC-14")

@@ -17,7 +17,17 @@ import pytest
 from meshd.proxies import admin
 from meshd.proxies.error import HotRestartError, InvalidBootstrapError, OtherProtocolError, ProxyError
 from meshd.proxies.hot_restart import hot_restart, reload_unit
-from meshd.proxies.launch import EnvoySettings, choose, command_line, last_words, rotate, run, start, validate
+from meshd.proxies.launch import (
+    EnvoySettings,
+    choose,
+    command_line,
+    last_words,
+    rotate,
+    rotate_under_way,
+    run,
+    start,
+    validate,
+)
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import alive, end
 from meshd.proxies.record import find
@@ -228,6 +238,19 @@ def test_a_full_log_is_put_aside_and_its_last_complaint_found(tmp_path: Path) ->
     rotate(log)
     assert not log.exists()
     assert (tmp_path / "envoy.log.1").exists()
+
+
+def test_a_full_log_is_put_aside_under_the_hands_of_who_appends_to_it(tmp_path: Path) -> None:
+    log = tmp_path / "envoy.log"
+    with log.open("ab", buffering=0) as envoy:
+        envoy.write(b"x" * 17_000_000)
+
+        rotate_under_way(log)
+        envoy.write(b"and on\n")
+        rotate_under_way(log)
+
+    assert log.read_bytes() == b"and on\n"
+    assert (tmp_path / "envoy.log.1").stat().st_size == 17_000_000
 
 
 @pytest.mark.envoy

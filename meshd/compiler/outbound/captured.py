@@ -22,6 +22,8 @@ from meshd.plan import Listener, SocketBind
 from meshd.problems import Origin, Problem
 
 VIRTUAL_OUTBOUND: Final = "virtualOutbound"
+_TLS_PORTS: Final = (443,)
+"""Where no server speaks first, so that one may look at what a connection to nowhere asks for."""
 
 
 def virtual_outbound(view: View, unknown: UnknownTraffic) -> Iterator[Listener]:
@@ -37,6 +39,7 @@ def _virtual_outbound(ip: str, port: int, unknown: UnknownTraffic) -> Listener:
         chains=(unknown.loop, unknown.chain),
         captures=True,
         hands_over=True,
+        tls_ports=_TLS_PORTS,
         origin=unknown.chain.origin,
     )
 
