@@ -8,8 +8,8 @@ READY   := $(VENV)/.ready
 ENVOY   := .envoy/envoy/_bin/envoy
 # What the project runs besides Python, as command=debian-package.
 COMMANDS := git=git openssl=openssl curl=curl flock=util-linux
-# Only the tests put load on the proxy, and read the manual pages.
-TEST_COMMANDS := wrk=wrk man=man-db
+# Only the tests put load on the proxy, read the manual pages, and want a forward proxy that others made.
+TEST_COMMANDS := wrk=wrk man=man-db tinyproxy=tinyproxy-bin
 # Captured connections are tested in a network namespace, which only root can make.
 ifeq ($(shell id -u),0)
 TEST_COMMANDS += nft=nftables ip=iproute2

@@ -262,6 +262,9 @@ def _plausible(kind: type[Resource], spec: dict[str, Any]) -> dict[str, Any]:
         for rule in spec.get("tls", ()):
             for match in rule["match"]:
                 match["sniHosts"] = [host for host in spec["hosts"] if "." in host][:1] or ["api.example.com"]
+    for proxy in spec.get("outboundProxies", ()):
+        proxy.pop("direct", None)
+        proxy.update({"host": "proxy.corp.example", "port": 3128, "selector": {}})
     for server in spec.get("servers", ()):
         if server["port"]["protocol"] in {"HTTPS", "TLS"}:
             server.setdefault("tls", {"mode": "SIMPLE", "serverCertificate": "/m/cert", "privateKey": "/m/key"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from meshd.envoy.chain_matches import match_of
 from meshd.plan import (
     Action,
     ByEds,
@@ -12,6 +13,8 @@ from meshd.plan import (
     DnsAddress,
     Forward,
     HttpChain,
+    InternalAddress,
+    InternalBind,
     Listener,
     ProxyPlan,
     RouteTable,
@@ -23,7 +26,7 @@ from meshd.plan import (
 def faults(plan: ProxyPlan) -> Iterator[str]:
     yield from _twice("cluster", (each.name for each in plan.clusters))
     yield from _twice("listener", (each.name for each in plan.listeners))
-    yield from _twice("bind", (each.bind for each in plan.listeners if each.bound))
+    yield from _twice("bind", (each.bind for each in plan.listeners if each.bound and each.bind != InternalBind()))
     yield from _twice("route table", (each.name for each in plan.route_tables))
     yield from _twice("endpoints of", (each.cluster for each in plan.endpoints))
     yield from _twice("secret", (each.name for each in plan.secrets))
@@ -33,6 +36,7 @@ def faults(plan: ProxyPlan) -> Iterator[str]:
     )
     yield from _missing("cluster", {each.name for each in plan.clusters}, _led_to(plan))
     yield from _missing("secret", {each.name for each in plan.secrets}, _shown(plan))
+    yield from _differ("internal listeners", set(_internal(plan.listeners)) - {"outboundProxy"}, set(_led_inside(plan)))
     yield from _differ("DNS names", set(plan.dns_names), set(_looked_up(plan)))
     for table in plan.route_tables:
         yield from _faults_of_table(table)
@@ -52,7 +56,7 @@ def _faults_of_listener(listener: Listener) -> Iterator[str]:
     if not listener.chains:
         yield f"{listener.name} has no chain"
     if not listener.ordered:
-        yield from _twice(f"{listener.name}: chain", (chain.match for chain in listener.chains))
+        yield from _twice(f"{listener.name}: chain", (match_of(chain, listener) for chain in listener.chains))
     if isinstance(listener.bind, SocketBind) and not 0 < listener.bind.port < 65536:
         yield f"{listener.name}: port {listener.bind.port}"
 
@@ -89,6 +93,17 @@ def _shown(plan: ProxyPlan) -> Iterator[str]:
     opened = (tls for each in plan.clusters for tls in (each.tls, each.mesh_tls) if tls)
     for opening in opened:
         yield from filter(None, (opening.certificate, opening.validation))
+
+
+def _internal(listeners: Iterable[Listener]) -> Iterator[str]:
+    yield from (each.name for each in listeners if each.bind == InternalBind())
+
+
+def _led_inside(plan: ProxyPlan) -> Iterator[str]:
+    """But for the one that stands ready wherever there is an outbound proxy."""
+    places = (endpoint.address for each in plan.endpoints for endpoint in each.endpoints)
+    names = {place.listener for place in places if isinstance(place, InternalAddress)}
+    yield from names - {"outboundProxy"}
 
 
 def _looked_up(plan: ProxyPlan) -> Iterator[str]:
