@@ -9,7 +9,7 @@ from typing import Final
 from meshd.capture.error import CaptureError, NotServedError
 from meshd.capture.table import Redirections
 
-_SOCKETS: Final = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
+_SOCKETS: Final = (Path("/proc/thread-self/net/tcp"), Path("/proc/thread-self/net/tcp6"))
 _LISTEN: Final = "0A"
 
 

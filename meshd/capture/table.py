@@ -88,10 +88,11 @@ def _opened_here(wanted: Redirections, knock: str) -> Iterator[str]:
     yield "# what the sidecar passes on to an application comes from here"
     yield from (f"{_family(address)} saddr {address} return" for address in PASSED_ON)
     yield from (f"{_family(network)} daddr {network} return" for network in _LOOPBACK)
-    yield "# meshd, and who else is excluded"
+    yield "# meshd, where it has a user of its own, and who else is excluded"
     yield from _unless("meta skuid", wanted.left_alone)
     yield from _unless("meta skgid", wanted.groups_left_alone)
     yield from (f'oifname "{name}" return' for name in sorted(wanted.interfaces_left_alone))
+    yield "# calls of this host to itself, also by its proxies"
     yield "fib daddr type local goto for_this_host"
     yield "# what the proxies open elsewhere"
     yield from _unless("meta skuid", wanted.proxies)

@@ -261,3 +261,90 @@ def test_names_that_git_refuses_for_a_branch(name: str):
 @pytest.mark.parametrize("text", ["10.0.0.2:0", "10.0.0.2:65536", "[10.0.0.2", "fd00::2]:53", "10.0.0.2:", "x:53"])
 def test_what_is_no_nameserver(text: str):
     assert nameserver(text) != ""
+
+
+def test_what_is_captured_can_be_told_in_the_words_of_istio(load):
+    config, said = load(
+        MINIMAL
+        + """\
+capture: nftables
+nftables:
+  includeOutboundIPRanges: [10.0.0.0/8, "fd00::/8", 192.168.1.7]
+  excludeOutboundIPRanges: [169.254.169.254]
+  includeOutboundPorts: [443]
+  excludeOutboundPorts: []
+  includeInboundPorts: [8080]
+  excludeInboundPorts: [22, 9100]
+  excludeInterfaces: [docker0, "veth*"]
+  excludeOutboundUsers: [root, 4711, "CORP\\\\ada"]
+  excludeOutboundGroups: [Domain Users]
+  agentUser: mesh
+  proxyUser: 997
+"""
+    )
+
+    assert said == []
+    assert config.nftables.include_outbound_IP_ranges == ("10.0.0.0/8", "fd00::/8", "192.168.1.7")
+    assert config.nftables.exclude_outbound_users == ("root", 4711, "CORP\\ada")
+    assert config.nftables.proxy_user == 997
+
+
+def test_without_a_word_all_is_captured_but_ssh(load):
+    config, said = load(MINIMAL + 'nftables: {includeOutboundIPRanges: "*", includeInboundPorts: "*"}\n')
+
+    assert said == []
+    assert config.nftables == load(MINIMAL)[0].nftables
+    assert (config.nftables.include_outbound_IP_ranges, config.nftables.include_inbound_ports) == ("*", "*")
+    assert (config.nftables.exclude_outbound_ports, config.nftables.exclude_inbound_ports) == ((22,), (22,))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            'includeOutboundIPRanges: ["*"]',
+            '29: nftables.includeOutboundIPRanges[0]: "*" is written in place of the list, not in it',
+        ),
+        ("includeOutboundIPRanges: all", "28: nftables.includeOutboundIPRanges: 'all' is not known here; use *"),
+        (
+            "excludeOutboundIPRanges: [10.0.0.0/33]",
+            "29: nftables.excludeOutboundIPRanges[0]: '10.0.0.0/33' is neither an IP address nor a CIDR",
+        ),
+        (
+            "excludeOutboundIPRanges: 10.0.0.0/8",
+            "28: nftables.excludeOutboundIPRanges: needs a list, not text; write [10.0.0.0/8]",
+        ),
+        ("includeInboundPorts: [http]", "25: nftables.includeInboundPorts[0]: needs a whole number, not text"),
+        ("includeOutboundPorts: [0]", "26: nftables.includeOutboundPorts[0]: 0 is less than 1"),
+        (
+            "excludeInterfaces: [a b]",
+            "23: nftables.excludeInterfaces[0]: 'a b' is neither the name of an interface nor its beginning and *",
+        ),
+        (
+            'excludeInterfaces: ["*"]',
+            "23: nftables.excludeInterfaces[0]: '*' is neither the name of an interface nor its beginning and *",
+        ),
+        (
+            "excludeInterfaces: ['x\"; drop']",
+            "23: nftables.excludeInterfaces[0]: 'x\"; drop' is neither the name of an interface",
+        ),
+        (
+            'excludeOutboundUsers: ["1000"]',
+            "26: nftables.excludeOutboundUsers[0]: '1000' is a name here; a number stands without quotes",
+        ),
+        ("excludeOutboundUsers: [-1]", "26: nftables.excludeOutboundUsers[0]: -1 is not the number of a user or group"),
+        (
+            "excludeOutboundGroups: [4294967295]",
+            "27: nftables.excludeOutboundGroups[0]: 4294967295 is not the number of a user or group",
+        ),
+        ('proxyUser: " "', "14: nftables.proxyUser: ' ' is not the name of a user or group"),
+        (
+            "excludeOutboundUser: [x]",
+            "3: nftables.excludeOutboundUser: there is no such field; did you mean 'excludeOutboundUsers'?",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_capture_is_said_at_its_place(load, setting, said):
+    (line,) = load(f"{MINIMAL}nftables:\n  {setting}\n")[1]
+
+    assert line.startswith(f"meshd.yaml:3:{said}")
