@@ -63,14 +63,20 @@ UNDELAYED = rules("DLY-02-a-share-of-0-meets-none", specs=(fault("delay: {fixedD
 SOME_DELAYED = rules("DLY-02-a-share-of-delays", specs=(fault("delay: {fixedDelay: 1ms, percent: 25}"),))
 SOME_ABORTED = rules("ABT-02-a-share-of-aborts", specs=(fault("abort: {httpStatus: 503, percent: 12.5}"),))
 
+BOTH = rules(
+    "HFI-03-delays-and-aborts-do-not-depend-on-each-other",
+    specs=(fault("delay: {fixedDelay: 1ms, percent: 50}", "abort: {httpStatus: 503, percent: 50}"),),
+)
+
 CASES = (
+    BOTH,
     DELAYED,
     UNDELAYED,
     SOME_DELAYED,
     SOME_ABORTED,
     # --- where requests go ---
     rules(
-        "RR-15-a-route-may-lead-to-another-service",
+        "DW-03-a-route-may-lead-to-another-service",
         get("/a").gives(by="v3"),
         get("/").gives(by="v1"),
         specs=(
@@ -92,17 +98,17 @@ CASES = (
     ),
     # --- redirects and rewrites ---
     rules(
-        "RED-03-only-the-uri",
-        get("/a?b=c").gives(302, headers={"location": "http://$host/new?b=c"}),
+        "RED-04-the-whole-path",
+        get("/a/x?b=c").gives(302, headers={"location": "http://$host/new?b=c"}),
         specs=(f"{A}, redirect: {{uri: /new}}",),
     ),
     rules(
-        "RED-04-only-the-authority",
+        "RED-05-only-the-authority",
         get("/a/b?c=d").gives(302, headers={"location": "http://books.test/a/b?c=d"}),
         specs=(f"{A}, redirect: {{authority: books.test}}",),
     ),
     rules(
-        "RWR-03-of-an-exact-path-the-whole",
+        "RWR-01-of-an-exact-path-the-whole",
         get("/a?b").gives(path="/new?b", sent_host="$host"),
         specs=(f"{request(uri='/a')}, rewrite: {{uri: /new}}, {to('v1')}",),
     ),
@@ -119,7 +125,7 @@ CASES = (
         specs=(f"{A}, {to('v1')}",),
     ),
     rules(
-        "TMO-01-a-timeout",
+        "TMO-03-a-timeout",
         get(x_do="hold").gives(504, reached=V1),
         get().gives(by="v1", sent={EXPECTED: "100"}),
         specs=(f"httpReqTimeout: {{simpleTimeout: {{timeout: 100ms}}}}, {to('v1')}",),
@@ -145,7 +151,7 @@ CASES = (
     ),
     rules("RTY-01-none-unless-a-rule-says-so", get(x_do="503").gives(503, reached=V1), specs=(to("v1"),)),
     rules(
-        "RTY-05-attempts-are-tries-beyond-the-first",
+        "RTY-10-whatever-fails-is-tried-again",
         get(x_do="500").gives(500, reached=V1 * 3),
         get(x_do="reset").gives(503, reached=V1 * 3),
         get(x_do="404").gives(404, reached=V1),
@@ -190,7 +196,7 @@ CASES = (
         more=OTHER,
     ),
     rules(
-        "CORS-02-the-origins-that-are-listed",
+        "CORS-06-what-is-exposed-to-the-origins-that-are-listed",
         ask("OPTIONS", "/", origin="https://a.test", access_control_request_method="PUT").gives(
             200,
             headers={
@@ -266,6 +272,18 @@ def test_delays_meet_their_share(live: Live):
     assert delays(live, DELAYED, 5) == 5
     assert delays(live, UNDELAYED, 5) == 0
     assert 50 < delays(live, SOME_DELAYED, 400) < 150
+
+
+@pytest.mark.spec("HFI-01", "HFI-03", "HFI-04", "HFI-05")
+def test_a_request_may_meet_both_faults_or_one_or_none(live: Live):
+    found: Counter[tuple[bool, int]] = Counter()
+    for _ in range(120):
+        before = live.statistic(DELAYS)
+        status = live.send(get().gives().ask, BOTH).status
+        found[live.statistic(DELAYS) > before, status] += 1
+
+    assert set(found) == {(True, 200), (False, 200), (True, 503), (False, 503)}
+    assert min(found.values()) > 8
 
 
 @pytest.mark.spec("ABT-02", "ABT-03")

@@ -194,7 +194,7 @@ def _upgraded(live: Live, path: str) -> bytes:
         return connection.recv(4096).split(b"\r\n")[0]
 
 
+@pytest.mark.spec("RR-19", "RR-20", "RR-21")
 def test_an_upgrade_is_for_rules_that_say_so_alone(live: Live):
-    """RR-19 to RR-21."""
     assert b" 101 " in _upgraded(live, "/chat")
     assert b" 403 " in _upgraded(live, "/other")
