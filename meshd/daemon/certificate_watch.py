@@ -12,17 +12,22 @@ from typing import Final, Protocol
 import structlog
 
 from meshd.daemon.certificates import Certificate, judged, tell
-from meshd.deliver.certificates import CertificateFiles, Fault, HostFile
-from meshd.names import ProxyName
-from meshd.plan import Secret
+from meshd.deliver.certificates import CertificateFiles, Content, Fault, HostFile
+from meshd.names import ProxyName, SecretName
+from meshd.plan import ProxyPlan, Secret
 from meshd.proxies.admin import InUse
 
 log = structlog.get_logger()
 
 EVERY: Final = timedelta(seconds=2)
 ASK_EVERY: Final = timedelta(minutes=1)
+DOUBT_EVERY: Final = timedelta(seconds=10)
 READING: Final = timedelta(seconds=1.5)
 """What Envoy is given to read a file that is new."""
+MOST_LISTED: Final = 3_000
+"""Certificates that Envoy may have to list: it does so for each cluster and chain anew. With the roots of the system in
+1 000 clusters that is 39 MB and a second, in which it would do nothing else.
+"""
 _SHARE: Final = 100
 """A look is followed by a pause of so many times its length, at least: thousands of files cost 1 % of one CPU."""
 
@@ -34,6 +39,8 @@ class Host(Protocol):
 
     def secrets(self) -> Secrets | None:
         """Of each proxy, as it was told; None while that is not understood yet."""
+
+    def plans(self) -> tuple[ProxyPlan, ...]: ...
 
     async def in_use(self, proxy: ProxyName, /) -> InUse | None:
         """What it has read; None when it does not say."""
@@ -127,14 +134,24 @@ class _Use:
             self._known = dict(await self._asked(files, secrets))
             others = frozenset(file for file, used in self._known.items() if not used)
             self._doubted = others & before
-            self._ask_at = now + (ASK_EVERY if others == before else READING)
+            self._ask_at = now + (ASK_EVERY if not others else DOUBT_EVERY if others == before else READING)
 
     async def _asked(self, files: tuple[HostFile, ...], secrets: Secrets) -> list[tuple[HostFile, bool]]:
-        proxies = [proxy for proxy, each in secrets.items() if each]
+        counts = {file.secret.name: file.found.count for file in files if isinstance(file.found, Content)}
+        proxies = [plan.proxy for plan in self._host.plans() if 0 < listed(plan, counts) <= MOST_LISTED]
         answers = await asyncio.gather(*(self._host.in_use(proxy) for proxy in proxies))
         says = {proxy: answer for proxy, answer in zip(proxies, answers, strict=True) if answer is not None}
         asked = ((file, [says[proxy] for proxy in _takers(file, secrets) if proxy in says]) for file in files)
         return [(file, used) for file, told in asked if (used := _has(file, told)) is not None]
+
+
+def listed(plan: ProxyPlan, counts: Mapping[SecretName, int]) -> int:
+    """How many certificates Envoy lists when it is asked. `counts`: those in each secret."""
+    upstream = (tls for cluster in plan.clusters for tls in (cluster.tls, cluster.mesh_tls) if tls is not None)
+    downstream = (chain.tls for listener in plan.listeners for chain in listener.chains if chain.tls is not None)
+    names = [name for tls in upstream for name in (tls.certificate, tls.validation)]
+    names += [name for tls in downstream for name in (*tls.certificates, tls.validation)]
+    return sum(counts.get(name, 1) for name in names if name is not None)
 
 
 def _has(file: HostFile, proxies: list[InUse]) -> bool | None:

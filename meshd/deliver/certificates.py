@@ -49,11 +49,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFile:
-    """One file of one secret, but for keys: those are seen in the `found` of their certificate."""
+    """One file of one secret, but for keys: those are seen in the `found` of their certificate.
+
+    `marks`: which files they are at this moment, with the key; another one may mean another verdict of Envoy.
+    """
 
     secret: Secret
     kind: Kind
     path: str
+    marks: tuple[str, ...] = ()
     found: Content | Fault
 
 
@@ -75,7 +79,8 @@ class CertificateFiles:
         found = _absent(secret, path) or self._content(kind, path)
         if isinstance(secret, CertificateSecret) and isinstance(found, Content):
             found = _absent(secret, secret.private_key, "its private key ") or found
-        return HostFile(secret=secret, kind=kind, path=path, found=found)
+        files = [path, secret.private_key] if isinstance(secret, CertificateSecret) else [path]
+        return HostFile(secret=secret, kind=kind, path=path, marks=tuple(marks(files).values()), found=found)
 
     def _content(self, kind: Kind, path: str) -> Content | Fault:
         mark = marks([path])[path]

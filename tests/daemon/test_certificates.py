@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import structlog
 
-from meshd.daemon.certificate_watch import ASK_EVERY, EVERY, CertificateWatch
+from meshd.daemon.certificate_watch import ASK_EVERY, DOUBT_EVERY, EVERY, MOST_LISTED, CertificateWatch
 from meshd.daemon.certificates import Certificate
 from meshd.daemon.sentences import certificates_condition
 from meshd.deliver.x509 import certificates
-from meshd.names import ProxyName, SecretName
-from meshd.plan import CertificateSecret, Secret, ValidationSecret
+from meshd.names import HostName, ProxyName, SecretName, ServiceHost, cluster_name
+from meshd.plan import CertificateSecret, Cluster, ProxyPlan, Secret, UpstreamTls, ValidationSecret
 from meshd.problems import Origin, ResourceId
 from meshd.proxies.admin import InUse
 from tests.deliver.certificates import Pair, made, renewed
@@ -42,9 +42,16 @@ class Host:
     understood: bool = True
     time: datetime = field(default_factory=now)
     asked: int = 0
+    clusters: int = 1
 
     def secrets(self) -> dict[ProxyName, tuple[Secret, ...]] | None:
         return {"sidecar": self.taken, "gateway": ()} if self.understood else None
+
+    def plans(self) -> tuple[ProxyPlan, ...]:
+        tls = UpstreamTls(sni=None, validation=None, certificate=SecretName("credential:web"))
+        host, port = ServiceHost("shop.example"), 80
+        cluster = Cluster(name=cluster_name(host, port), service=host, port=port, tls=tls)
+        return (ProxyPlan(proxy="sidecar", host=HostName("web-1"), clusters=(cluster,) * self.clusters),)
 
     async def in_use(self, _proxy: ProxyName) -> InUse | None:
         self.asked += 1
@@ -185,7 +192,7 @@ def test_a_proxy_that_keeps_another_one_is_told_after_a_second_look(world: World
     assert world.condition() == ("False", "NotInUse")
     assert world.told[-1][0].state == "ok"
     world.host.read = pair
-    assert world.looks(ASK_EVERY).in_use is True
+    assert world.looks(DOUBT_EVERY).in_use is True
     assert names(events) == ["certificate.unused", "certificate.ok"]
 
 
@@ -206,6 +213,31 @@ def test_envoy_is_asked_after_a_change_and_then_each_minute(world: World):
     world.looks(ASK_EVERY)
 
     assert world.host.asked == 2
+
+
+def test_envoy_is_not_asked_when_it_would_have_to_list_too_many(world: World):
+    """It lists them all anew for each cluster, and does nothing else meanwhile."""
+    pair = made(world.directory, "web")
+    world.takes(pair)
+    world.host.read = pair
+    world.host.clusters = MOST_LISTED + 1
+
+    assert [world.looks(ASK_EVERY).in_use for _ in range(3)] == [None] * 3
+    assert world.host.asked == 0
+
+
+def test_a_key_that_comes_after_its_certificate_is_reason_to_ask_again(world: World):
+    pair = made(world.directory, "web")
+    world.takes(pair)
+    world.host.read = pair
+    for _ in range(3):
+        world.looks()
+    before = world.host.asked
+
+    pair.key.write_bytes(made(world.directory / "other", "web").key.read_bytes())
+
+    assert [world.looks().in_use for _ in range(2)] == [None, True]
+    assert world.host.asked == before + 1
 
 
 def test_who_names_it_and_under_which_name_is_told(world: World):
