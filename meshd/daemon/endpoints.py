@@ -31,7 +31,7 @@ from meshd.plan import (
 )
 from meshd.problems import closest
 from meshd.proxies.admin import Upstream
-from meshd.resolve.answer import Answer
+from meshd.resolve.answer import Answer, nothing
 
 
 class Host(Protocol):
@@ -161,9 +161,7 @@ def _discovery(cluster: Cluster) -> Discovery:
 
 def _name(name: DnsName, known: Known) -> Json:
     """`ttl`: what is left of it; None where nobody said how long the answer holds."""
-    answer = known.answers.get(name)
-    if answer is None:
-        return {"name": name, "source": "none", "addresses": 0, "age": None, "ttl": None, "error": "", "since": None}
+    answer = known.answers.get(name) or nothing("", None, known.now)
     fresh = answer.source in {"dns", "srv"}
     return {
         "name": name,

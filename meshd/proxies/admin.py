@@ -7,14 +7,16 @@ import json
 import socket
 import struct
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from meshd.proxies.process import Process, identify
+
+T = TypeVar("T")
 
 State = Literal["LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"]
 Mode = Literal["xds", "fallback"]
@@ -128,11 +130,7 @@ class InUse:
 
 def in_use(admin: Path, within: timedelta = _DEADLINE) -> InUse:
     """`/certs`. Which file something came from is not told: what comes by SDS is `<inline>`."""
-    contexts = _told(admin, "/certs", "certificates", within)
-    return InUse(
-        certificates=frozenset(serial for each in contexts for serial in _serials(each, "cert_chain")),
-        authorities=frozenset(serial for each in contexts for serial in _serials(each, "ca_cert")),
-    )
+    return _told(admin, "/certs", within, _in_use)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +145,7 @@ class Upstream:
 def upstreams(admin: Path, clusters: str, within: timedelta = _DEADLINE) -> Mapping[str, tuple[Upstream, ...]]:
     """The endpoints of each cluster whose name matches the regular expression (unanchored)."""
     target = "/clusters?format=json&filter=" + urllib.parse.quote(clusters, safe="")
-    found = _told(admin, target, "cluster_statuses", within)
-    return {each["name"]: tuple(map(_upstream, each.get("host_statuses", ()))) for each in found}
+    return _told(admin, target, within, _upstreams)
 
 
 def drain_listeners(admin: Path, within: timedelta = _DEADLINE) -> None:
@@ -160,18 +157,31 @@ def quitquitquit(admin: Path, within: timedelta = _DEADLINE) -> None:
     _ask(admin, "POST", "/quitquitquit", within)
 
 
-def _told(admin: Path, target: str, key: str, within: timedelta) -> list[Any]:
+def _told(admin: Path, target: str, within: timedelta, read: Callable[[Any], T]) -> T:
     answer = _ask(admin, "GET", target, within)
     try:
-        found = json.loads(answer.body).get(key, [])  # Envoy leaves out what is empty
-    except (ValueError, AttributeError) as error:
+        return read(json.loads(answer.body))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdminError(f"{admin} answered {target} in a form we do not know") from error
-    return cast(list[Any], found)
+
+
+def _in_use(told: Any) -> InUse:  # noqa: ANN401  (JSON)
+    contexts = told.get("certificates", [])
+    return InUse(
+        certificates=frozenset(serial for each in contexts for serial in _serials(each, "cert_chain")),
+        authorities=frozenset(serial for each in contexts for serial in _serials(each, "ca_cert")),
+    )
 
 
 def _serials(context: Any, key: str) -> Iterator[int]:  # noqa: ANN401  (JSON)
     for each in context.get(key, [])[:1]:
         yield int(each["serial_number"], 16)
+
+
+def _upstreams(told: Any) -> Mapping[str, tuple[Upstream, ...]]:  # noqa: ANN401  (JSON)
+    """Envoy leaves out what is empty."""
+    found = told.get("cluster_statuses", [])
+    return {each["name"]: tuple(map(_upstream, each.get("host_statuses", ()))) for each in found}
 
 
 def _upstream(told: Any) -> Upstream:  # noqa: ANN401  (JSON)

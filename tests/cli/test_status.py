@@ -63,6 +63,63 @@ def test_workloads_are_shown_where_any_are_probed():
     assert "workloads" not in text({**STATUS, "workloads": []})
 
 
+def a_certificate(**changes):
+    fields = {
+        "path": "/etc/meshd/secrets/shop/tls.crt",
+        "kind": "certificate",
+        "state": "ok",
+        "reason": "",
+        "subject": "CN=shop.example",
+        "names": ["shop.example", "www.shop.example"],
+        "count": 1,
+        "expires": "2099-01-01T00:00:00+00:00",
+        "inUse": True,
+        "from": {
+            "file": "edge.yaml",
+            "line": 12,
+            "resource": {"kind": "Gateway", "namespace": "edge", "name": "shop"},
+        },
+    }
+    return fields | changes
+
+
+def test_certificates_are_shown_with_their_end_and_who_names_them():
+    said = text({**STATUS, "certificates": [a_certificate()]})
+
+    assert "● /etc/meshd/secrets/shop/tls.crt" in said
+    assert "2099-01-01, " in said
+    assert "CN=shop.example (www.shop.example)  edge.yaml:12 Gateway edge/shop" in said
+    assert "certs" not in text(STATUS)
+
+
+def test_certificates_that_need_somebody_come_first_and_all_of_them_are_shown():
+    bad = [a_certificate(path=f"/{state}", state=state, reason=f"it is {state}") for state in ("missing", "expired")]
+    unused = a_certificate(path="/unused", inUse=False, reason="another one")
+    roots = a_certificate(path="/roots", kind="ca", count=144)
+    endless = a_certificate(path="/endless", kind="crl", expires=None)
+    many = [a_certificate(path=f"/{number}") for number in range(20)]
+
+    said = text({**STATUS, "certificates": [*many, roots, *bad, unused, endless]})
+
+    places = [said.index(word) for word in ("○ /expired", "○ /missing", "○ /unused", "● ")]
+    assert places[:3] == sorted(places[:3])
+    assert "not in use" in said
+    assert "it is missing" in said
+    assert "revocations /endless" in said
+    assert "and 15 more, all ok: `-o json` has them" in said
+    assert "144 of them" in text({**STATUS, "certificates": [roots]})
+
+
+def test_certificates_fit_a_hundred_columns():
+    long = "x" * 200
+    origin = {"file": long, "line": 1, "resource": {"kind": "Gateway", "namespace": long, "name": long}}
+    widest = a_certificate(path="/" + long, kind="crl", subject=long, names=[long], reason=long, state="unreadable")
+
+    said = text({**STATUS, "certificates": [{**widest, "from": origin}]})
+
+    assert max(map(len, said.splitlines())) <= 100
+
+
 def test_good_and_bad_differ_without_colours():
     assert "○ not ready" in text(STATUS)
     assert "● ready" in text({**STATUS, "ready": True})
