@@ -123,7 +123,7 @@ def test_every_verb_is_documented(page):
 
 
 @pytest.mark.parametrize("page", ["docs/cli.md", "docs/man/meshd.1"])
-@pytest.mark.parametrize("verb", ["render", "run", "validate", "wait"])
+@pytest.mark.parametrize("verb", ["endpoints", "render", "run", "validate", "wait"])
 def test_every_option_is_documented(page, verb):
     text = (TOP / page).read_text().replace("\\-", "-")
     shown = subprocess.run([sys.executable, "-m", "meshd", verb, "--help"], capture_output=True, text=True, check=True)
