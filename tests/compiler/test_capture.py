@@ -10,6 +10,7 @@ from meshd.compiler import Reach
 from meshd.plan import ChainMatch, Forward, HttpChain, Listener, OriginalDestination, SocketBind, TcpChain
 from meshd.resources import traffic_policy as tp
 from meshd.resources.destination_rule import TrafficPolicy
+from meshd.resources.sidecar import OutboundTrafficPolicy
 from tests.builders import (
     a_destination,
     a_destination_rule,
@@ -88,6 +89,18 @@ def test_http_services_share_a_port_and_are_told_by_host_and_address():
     assert (chain.route_table, chain.match) == ("80", ChainMatch())
     assert [each.name for each in table(plan, "80").virtual_hosts] == ["other.shop:80", "reviews.shop:80", "block_all"]
     assert "10.1.1.1" in table(plan, "80").virtual_hosts[1].domains
+
+
+@pytest.mark.spec("C-EG-06", "SC-14")
+@pytest.mark.parametrize(
+    ("mode", "last"), [("REGISTRY_ONLY", []), ("ALLOW_ANY", [(ChainMatch(transport="tls"), "PassthroughCluster")])]
+)
+def test_tls_at_a_port_of_requests_is_unknown_traffic_which_may_be_let_pass(mode, last):
+    plan = captured(a_service_entry(), a_mesh_config(outbound_traffic_policy=OutboundTrafficPolicy(mode=mode)))
+
+    requests, *others = listener(plan, "0.0.0.0_80").chains
+    assert isinstance(requests, HttpChain)
+    assert [(chain.match, chain.destinations[0].cluster) for chain in others] == last
 
 
 @pytest.mark.spec("S-2")

@@ -51,9 +51,13 @@ class Hosts:
             except ConnectionResetError:
                 return b""
 
+    def within(self, host: str, path: str) -> str:
+        """What its proxy says of itself."""
+        return admin(self.proxies[host], path)
+
     def count(self, host: str, statistic: str) -> int:
         """The sum of all that have this name."""
-        found = admin(self.proxies[host], f"/stats?filter={statistic}").splitlines()
+        found = self.within(host, f"/stats?filter={statistic}").splitlines()
         return sum(int(line.rpartition(":")[2]) for line in found if line.strip())
 
     def connections(self, host: str, cluster: str) -> int:

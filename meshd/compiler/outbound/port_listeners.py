@@ -14,6 +14,7 @@ from meshd.compiler.http.overrides import has_overrides
 from meshd.compiler.http.virtual_hosts import Table
 from meshd.compiler.outbound.offers import Served
 from meshd.compiler.outbound.places import Place
+from meshd.compiler.outbound.unknown_traffic import BLACK_HOLE
 from meshd.compiler.view import View
 from meshd.names import ClusterName, RouteTableName
 from meshd.plan import ChainMatch, FilterChain, Forward, HttpChain, Listener, RouteTable, TcpChain
@@ -205,8 +206,8 @@ def _listener(place: Place, rest: TcpChain | None, http: int, *parts: HttpChain 
     connections = [chain for chain in arranged.chains if chain.match != _ANYTHING]
     last = [chain for chain in arranged.chains if chain.match == _ANYTHING]
     chains: list[FilterChain] = [*connections, *requests, *last]
-    if rest and not any(chain.match == _ANYTHING for chain in chains):
-        chains.append(rest)
+    if rest:
+        chains.extend(_left_over(chains, rest))
     return Listener(
         name=place.name,
         bind=place.bind,
@@ -215,6 +216,15 @@ def _listener(place: Place, rest: TcpChain | None, http: int, *parts: HttpChain 
         ordered=arranged.ordered,
         origin=place.origin,
     )
+
+
+def _left_over(chains: list[FilterChain], rest: TcpChain) -> Iterator[TcpChain]:
+    """Where requests take the whole port, TLS is none of them: unknown traffic, which may be let pass (C-EG-06)."""
+    last = next((chain for chain in chains if chain.match == _ANYTHING), None)
+    if last is None:
+        yield rest
+    elif isinstance(last, HttpChain) and all(to.cluster != BLACK_HOLE for to in rest.destinations):
+        yield replace(rest, match=ChainMatch(transport="tls"))
 
 
 def _only_http(match: ChainMatch) -> ChainMatch:
