@@ -49,7 +49,8 @@ class NoProxy:
     @property
     def networks(self) -> tuple[str, ...]:
         """Those of all ports."""
-        return tuple(str(each.network) for each in self.exemptions if each.network and each.port is None)
+        found = (str(each.network) for each in self.exemptions if each.network and each.port is None)
+        return tuple(dict.fromkeys(found))
 
 
 @lru_cache(maxsize=64)

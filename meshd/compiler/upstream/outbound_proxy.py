@@ -65,9 +65,8 @@ def proxy_of(host: Host) -> OutboundProxy | None:
 
 
 def exempt(proxy: OutboundProxy) -> NoProxy:
-    """The proxy's own name is reached without it."""
-    own = f"[{proxy.host}]:{proxy.port}" if ":" in (proxy.host or "") else f"{proxy.host}:{proxy.port}"
-    return no_proxy((*proxy.no_proxy, own))
+    """The proxy itself is reached without it, at whatever port."""
+    return no_proxy((*proxy.no_proxy, proxy.host or ""))
 
 
 def way(call: Call, discovery: Discovery, endpoints: tuple[Endpoint, ...]) -> Way:
