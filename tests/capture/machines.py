@@ -46,12 +46,9 @@ class Machines:
 @contextmanager
 def running_machines() -> Iterator[Machines]:
     with namespace() as host, namespace() as peer, ExitStack() as stack:
-        host.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", peer.name)
-        for room, addresses in ((host, (HOST, "10.8.9.1")), (peer, (PEER, OTHER_PEER))):
-            for address in addresses:
-                room.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
-            room.run("ip", "address", "add", f"{HOST_OUTSIDE6 if room is host else PEER6}/64", "dev", "eth0", "nodad")
-            room.run("ip", "link", "set", "eth0", "up")
+        pairs = (HOST, PEER), ("10.8.9.1", OTHER_PEER)
+        four = [f"{address}/24" for pair in pairs for address in pair]
+        host.link(peer, *four, f"{HOST_OUTSIDE6}/64", f"{PEER6}/64")
         host.run("ip", "address", "add", f"{HOST6}/128", "dev", "lo", "nodad")
         for port in (OUTBOUND, INBOUND, SERVICE, OTHER_SERVICE, SSH):
             stack.enter_context(saying(host, port, str(port)))

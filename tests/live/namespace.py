@@ -33,6 +33,14 @@ class Namespace:
     def command(self, *words: str | Path) -> tuple[str, ...]:
         return ("ip", "netns", "exec", self.name, *map(str, words))
 
+    def link(self, other: Namespace, *addresses: str) -> None:
+        """By an interface eth0 on either side; its addresses are given in pairs, the first of them ours."""
+        self.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", other.name)
+        for side, its in ((self, addresses[::2]), (other, addresses[1::2])):
+            for address in its:
+                side.run("ip", "address", "add", address, "dev", "eth0", *(("nodad",) if ":" in address else ()))
+            side.run("ip", "link", "set", "eth0", "up")
+
     def run(self, *words: str, given: str = "") -> str:
         done = subprocess.run(
             self.command(*words), input=given, capture_output=True, text=True, timeout=30, check=False

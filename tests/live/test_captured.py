@@ -6,6 +6,7 @@ import http.client
 import shutil
 import socket
 import ssl
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from meshd.capture.served import served_by, written
 from meshd.compiler import Reach, compile_plan
 from meshd.envoy import assignments, render
 from meshd.envoy.bootstrap import BootstrapSettings
@@ -23,6 +25,7 @@ from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, HostName
 from meshd.problems import errors
+from tests.capture.machines import socket_of
 from tests.envoy.process import logged, running
 from tests.live.certificates import authority, server_context
 from tests.live.namespace import Namespace, namespace
@@ -33,16 +36,32 @@ pytestmark = pytest.mark.envoy
 
 APP, OTHER_APP, APP_SIX = "10.9.0.2", "10.9.0.3", "fd09::2"
 A, B, C = "10.9.1.1", "10.9.1.2", "10.9.1.3"
-CAPTURE = f"""
-table inet meshd {{
-  chain outbound {{
-    type nat hook output priority -100;
-    ip saddr {{ {APP}, {OTHER_APP} }} tcp dport != 15001 redirect to :15001
-    ip6 saddr {APP_SIX} tcp dport != 15001 redirect to :15001
-  }}
-}}
+ROUTER, ROUTER_SIX = "10.9.0.1", "fd09::1"
+AGENT, ENVOY, MONITORING = 64002, 64003, 64004
+CONFIGURATION = """
+repository: {{url: /mesh.git}}
+capture: nftables
+nftables:
+  agentUser: {agent}
+  proxyUser: {envoy}
+  excludeOutboundIPRanges: [10.99.9.0/24, "fd99:9::/32"]
+  excludeOutboundPorts: [22, 7100]
+  excludeInboundPorts: [9302]
+  excludeOutboundUsers: [{monitoring}]
+stateDirectory: {state}
 """
 MESH = f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: here}}
+spec:
+  hosts: [here.example]
+  addresses: [10.96.0.9, "fd96::9"]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{{number: 9300, name: tcp, protocol: TCP}}]
+  endpoints: [{{address: {APP}}}]
+---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: {{name: vm-1}}
@@ -275,20 +294,33 @@ SERVERS = (
     ("10.98.3.4", 7003),
     ("10.98.3.4", 7006),
     ("10.99.0.1", 7004),
+    ("10.99.0.1", 7100),
+    ("10.99.9.1", 7004),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
+    """`room` has the applications and their sidecar, `outside` all others, and the way to them."""
+
     room: Namespace
+    outside: Namespace
     settings: BootstrapSettings
 
-    def connect(self, address: str, port: int, app: str = APP) -> socket.socket:
-        return self.room.within(socket.create_connection, (address, port), 10, (app, 0))
+    def connect(self, address: str, port: int, app: str = APP, user: int = 0) -> socket.socket:
+        return self.room.within(_connected, (address, port), app, user)
 
-    def told(self, address: str, port: int, app: str = APP) -> str:
+    def told(self, address: str, port: int, app: str = APP, user: int = 0) -> str:
         """Who answers a few bytes that are no request; nobody when the connection is closed."""
-        with self.connect(address, port, app) as connection, suppress(ConnectionResetError):
+        with self.connect(address, port, app, user) as connection, suppress(ConnectionResetError):
+            connection.sendall(b"hello\n")
+            return connection.recv(100).decode()
+        return ""
+
+    def told_outside(self, address: str, port: int) -> str:
+        """The same, for who connects from another machine."""
+        source = ROUTER_SIX if ":" in address else ROUTER
+        with self.outside.within(_connected, (address, port), source, 0) as connection, suppress(ConnectionResetError):
             connection.sendall(b"hello\n")
             return connection.recv(100).decode()
         return ""
@@ -332,28 +364,44 @@ def open_minded(envoy_binary: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @contextmanager
 def _machine(binary: Path, factory: pytest.TempPathFactory, policy: str) -> Iterator[Machine]:
-    """Whole networks are local here, so that any address in them can be dialled."""
-    addresses = [f"{each}/32" for each in (APP, OTHER_APP, A, B, C)]
-    networks = ("10.96.0.1/16", "10.97.0.1/16", "10.98.0.1/16", "10.99.0.1/16")
+    """Whole networks are local to the machine beside it, so that any address in them can be dialled."""
+    networks = ("10.96.0.1/16", "10.97.0.1/16", "10.98.0.1/16", "10.99.0.1/16", "fd96::1/128", "fd99:9::1/128")
     pair = authority(factory.mktemp("certificates")).signed("any", "DNS:any.example")
-    with namespace(*addresses, *networks, f"{APP_SIX}/128", "fd96::1/128") as room, ExitStack() as stack:
-        room.run("nft", "-f", "-", given=CAPTURE)
+    outward = (*(f"{each}/32" for each in (A, B, C)), *networks)
+    with namespace() as room, namespace(*outward) as outside, ExitStack() as stack:
+        room.link(outside, f"{APP}/24", f"{ROUTER}/24", f"{APP_SIX}/64", f"{ROUTER_SIX}/64")
+        room.run("ip", "address", "add", f"{OTHER_APP}/24", "dev", "eth0")
+        room.run("ip", "route", "add", "default", "via", ROUTER)
+        room.run("ip", "route", "add", "default", "via", ROUTER_SIX)
         for address, port in SERVERS:
-            stack.enter_context(_serving(room, address, port, _answer(address)))
+            stack.enter_context(_serving(outside, address, port, _answer(address)))
         for address, port in ((A, 9000), ("10.99.0.1", 9000), ("10.98.3.4", 7007)):
-            stack.enter_context(_serving(room, address, port, _http(address)))
+            stack.enter_context(_serving(outside, address, port, _http(address)))
         for address in (B, C):
-            stack.enter_context(_serving(room, address, 8443, _tls(address, server_context(pair))))
-        stack.enter_context(_serving(room, A, 3306, _greet))
+            stack.enter_context(_serving(outside, address, 8443, _tls(address, server_context(pair))))
+        stack.enter_context(_serving(outside, A, 3306, _greet))
+        for port in (9300, 9301, 9302):
+            stack.enter_context(accepting(room.within(_on_all_addresses, port), _tell_the_client))
         settings = stack.enter_context(_envoy(binary, room, policy))
-        yield Machine(room=room, settings=settings)
+        _apply(room, Path(settings.admin_socket).parent)
+        yield Machine(room=room, outside=outside, settings=settings)
+
+
+def _apply(room: Namespace, directory: Path) -> None:
+    """As the unit does it."""
+    file = directory / "meshd.yaml"
+    users = {"agent": AGENT, "envoy": ENVOY, "monitoring": MONITORING}
+    file.write_text(CONFIGURATION.format(state=directory, **users))
+    room.run(sys.executable, "-m", "meshd", "capture", "apply", "--wait", "20", "--config", str(file))
 
 
 @contextmanager
 def _envoy(binary: Path, room: Namespace, policy: str) -> Iterator[BootstrapSettings]:
     directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
+    directory.chmod(0o777)
     within = directory / "envoy"
-    within.write_text(f'#!/bin/sh\nexec {" ".join(room.command(binary))} "$@"\n')
+    as_envoy = ("setpriv", f"--reuid={ENVOY}", f"--regid={ENVOY}", "--clear-groups", binary)
+    within.write_text(f'#!/bin/sh\nexec {" ".join(room.command(*as_envoy))} "$@"\n')
     within.chmod(0o755)
     settings = BootstrapSettings(
         proxy="sidecar",
@@ -375,6 +423,7 @@ def _configuration(policy: str, settings: BootstrapSettings) -> bytes:
     compiled = compile_plan(loaded.mesh, HostName("vm-1"), Reach(capture="nftables", http_proxy_port=0), memo)
     assert not errors(compiled.problems), compiled.problems
     (plan,) = compiled.plans
+    Path(settings.admin_socket).with_name("capture.json").write_bytes(written(served_by([plan])))
     return fallback(render(plan, memo), assignments(plan, {}, memo), settings)
 
 
@@ -407,12 +456,79 @@ def _tls(name: str, context: ssl.SSLContext) -> Talk:
     return talk
 
 
+def _tell_the_client(connection: socket.socket) -> None:
+    connection.recv(100)
+    connection.sendall(connection.getpeername()[0].removeprefix("::ffff:").encode())
+
+
+def _on_all_addresses(port: int) -> socket.socket:
+    return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+
+
+def _connected(to: tuple[str, int], source: str, user: int) -> socket.socket:
+    connection = socket_of(user, socket.AF_INET6 if ":" in source else socket.AF_INET)
+    connection.settimeout(10)
+    try:
+        connection.bind((source, 0))
+        connection.connect(to)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 def _greet(connection: socket.socket) -> None:
     connection.sendall(b"5.7.0-shop\n")
 
 
 def _serving(room: Namespace, address: str, port: int, talk: Talk) -> AbstractContextManager[int]:
     return accepting(room.within(socket.create_server, (address, port)), talk)
+
+
+# --- by what is redirected ------------------------------------------------------------------------------------
+
+PASSED_ON, PASSED_ON_SIX = "127.0.0.6", "::1"
+"""Whom an application sees when a sidecar stands between it and its client."""
+
+
+@pytest.mark.parametrize("port", [9300, 9301], ids=["of a service", "of none"])
+@pytest.mark.parametrize(("address", "client"), [(APP, PASSED_ON), (APP_SIX, PASSED_ON_SIX)])
+def test_what_comes_in_comes_by_the_sidecar(strict, address, port, client):
+    assert strict.told_outside(address, port) == client
+
+
+def test_but_not_to_ports_that_are_excluded(strict):
+    assert strict.told_outside(APP, 9302) == ROUTER
+    assert strict.told_outside(APP_SIX, 9302) == ROUTER_SIX
+
+
+def test_a_host_that_calls_itself_meets_its_own_sidecar(strict):
+    assert strict.told(APP, 9300) == PASSED_ON
+    assert strict.told(APP_SIX, 9300, APP_SIX) == PASSED_ON_SIX
+    assert strict.told(APP, 9302) == APP
+
+
+def test_so_it_does_by_the_name_of_its_service(strict):
+    """Out by the sidecar and in by it: the proxy's own connections to this host are redirected too."""
+    assert strict.told("10.96.0.9", 9300) == PASSED_ON
+    assert strict.told("fd96::9", 9300, APP_SIX) == PASSED_ON
+
+
+def test_but_not_over_loopback(strict):
+    assert strict.told("127.0.0.1", 9300, "127.0.0.1") == "127.0.0.1"
+
+
+def test_ways_that_are_excluded_pass_the_sidecar_by(strict):
+    """It refuses what is not in the registry."""
+    assert strict.told("10.99.0.1", 7004) == ""
+    assert strict.told("10.99.9.1", 7004) == "10.99.9.1"
+    assert strict.told("10.99.0.1", 7100) == "10.99.0.1"
+
+
+def test_so_do_users_that_are(strict):
+    assert strict.told("10.99.0.1", 7004, user=MONITORING) == "10.99.0.1"
+    assert strict.told(APP, 9300, user=MONITORING) == APP
+    assert strict.told("10.99.0.1", 7004, user=AGENT) == "10.99.0.1"
 
 
 # --- by address -----------------------------------------------------------------------------------------------
