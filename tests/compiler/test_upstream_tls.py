@@ -26,6 +26,12 @@ from tests.builders import (
 )
 from tests.compiler.plans import HOST
 
+SYSTEM_STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
 SYSTEM_CA = "file-root:/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -158,6 +164,15 @@ def test_the_systems_own_store_is_the_file_that_the_mesh_names(given: str | None
     made = called(a_service_entry(), rule, a_mesh_config(system_ca_file="/ca/bundle.pem"))
 
     assert made.clusters[0].tls.validation == "file-root:/ca/bundle.pem"
+    assert secrets_of(made)["file-root:/ca/bundle.pem"].ca_certificates == ("/ca/bundle.pem",)
+
+
+@pytest.mark.spec("D-76")
+@pytest.mark.parametrize("given", [None, "", "system"])
+def test_without_a_word_it_is_where_the_distribution_of_the_host_has_it(given: str | None):
+    made = asking(mode="SIMPLE", ca_certificates=given)
+
+    assert secrets_of(made)[SYSTEM_CA].ca_certificates == SYSTEM_STORES
 
 
 # --- credentials --------------------------------------------------------------------------------------------------

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from meshd.names import SecretName
 from meshd.plan import WATCHED_SECRETS, CertificateSecret, ProxyPlan, ValidationSecret
 from meshd.problems import Origin, Problem
-from meshd.registry.settings import MeshSettings
+from meshd.registry.settings import DEFAULTS, MeshSettings
+
+_OTHER_STORES: Final = (
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Red Hat and its kin
+    "/etc/pki/tls/certs/ca-bundle.crt",  # older ones of these
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+)
 
 IDENTITY = SecretName("default")
 """What this host shows as a member of the mesh; and whom a member believes. Both as Istio calls them."""
@@ -31,8 +38,10 @@ def certificate_from_files(chain: str, key: str, origin: Origin) -> CertificateS
 
 
 def root_from_files(ca: str, crl: str | None, origin: Origin) -> ValidationSecret:
+    """Where the trust store of a host is, its distribution says: one mesh has hosts of several."""
+    elsewhere = _OTHER_STORES if ca == DEFAULTS.system_ca_file else ()
     name = SecretName(f"file-root:{ca}" + (f"~{crl}" if crl else ""))
-    return ValidationSecret(name=name, ca_certificates=(ca,), crl=crl, origin=origin)
+    return ValidationSecret(name=name, ca_certificates=(ca, *elsewhere), crl=crl, origin=origin)
 
 
 def certificate_of_credential(name: str, secret_root: str, origin: Origin) -> CertificateSecret:
