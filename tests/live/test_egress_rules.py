@@ -196,7 +196,7 @@ def sent(answer: Answer, name: str) -> list[str]:
 # --- names ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.spec("ER-01", "ER-04", "ER-05", "ERP-04", "C-EG-02")
+@pytest.mark.spec("ER-01", "ER-04", "ER-05", "ERP-01", "ERP-04", "C-EG-02")
 def test_a_name_in_http_goes_where_it_is_looked_up(host: Hosts):
     dialled = host.asked(call("plain.example", ANYBODY, "/a"), 80)
     proxied = host.asked(by_proxy("plain.example", "/a"), 15081)
