@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.deliver.certificates import Pair, made
+from tests.deliver.certificates import Pair
 from tests.deliver.dated import Authority, authority
 from tests.system import meshes
 from tests.waiting import until
@@ -38,7 +38,7 @@ spec:
       mode: MUTUAL
       clientCertificate: %(client)s/tls.crt
       privateKey: %(client)s/tls.key
-      caCertificates: %(server)s
+      caCertificates: %(ca)s
 """
 
 
@@ -78,16 +78,16 @@ class _Handler(BaseHTTPRequestHandler):
 class Rotation:
     """A host that calls a server with the certificate in `folder`."""
 
-    def __init__(self, host: Any, server: Server, ca: Authority, own: Pair) -> None:
+    def __init__(self, host: Any, server: Server, ca: Authority) -> None:
         self.host = host
         self.ca = ca
         self.folder = host.directory / "client"
         self.folder.mkdir()
         self.put("one")
         service = meshes.service("shop", {"v1": server.server_address[1]})
-        rule = RULE % {"client": self.folder, "server": own.chain}
+        self.rule = RULE % {"client": self.folder, "ca": ca.own.chain}
         host.start()
-        host.until_live(host.push({"web-1.yaml": meshes.workload(), "shop.yaml": service, "rule.yaml": rule}))
+        host.until_live(host.push({"web-1.yaml": meshes.workload(), "shop.yaml": service, "rule.yaml": self.rule}))
         self.until_shown("one")
 
     def signed(self, name: str, *, ended: bool = False) -> Pair:
@@ -119,19 +119,19 @@ class Rotation:
         message: str = self.host.condition("CertificatesValid")["message"]
         return message
 
-    def told(self) -> dict[str, Any]:
-        return next(each for each in self.host.status()["certificates"] if each["kind"] == "certificate")
+    def told(self, kind: str = "certificate") -> dict[str, Any]:
+        return next(each for each in self.host.status()["certificates"] if each["kind"] == kind)
 
 
 @pytest.fixture
 def rotation(host):
     directory = host.directory / "pki"
     ca = authority(directory)
-    own = made(directory / "server", "shop.example")
+    own = ca.signed("/CN=shop.example", NOW - DAY, NOW + 300 * DAY, names="DNS:shop.example", stem="server")
     server = Server(own, ca.own.chain)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield Rotation(host, server, ca, own)
+    yield Rotation(host, server, ca)
     server.shutdown()
     server.server_close()
     thread.join()
@@ -193,4 +193,23 @@ def test_an_expired_renewal_is_told_and_ends_with_the_next_good_one(rotation):
     rotation.put("two")
 
     rotation.until_shown("two")
+    rotation.until_condition("True", "Valid")
+
+
+@pytest.mark.spec("D-82")
+def test_a_list_of_revocations_that_is_overdue_is_told_and_its_renewal_is_all_that_it_needs(rotation):
+    """Envoy believes nobody of an authority whose list should have been followed by another."""
+    crl = rotation.ca.revocations(NOW - 20 * DAY, NOW + 10 * DAY)
+    listed = rotation.folder / "ca.crl"
+    rotation.replace("ca.crl", crl)
+    rotation.host.until_live(rotation.host.push({"rule.yaml": f"{rotation.rule}      caCrl: {listed}\n"}))
+    rotation.until_shown("one")
+
+    rotation.replace("ca.crl", rotation.ca.revocations(NOW - 20 * DAY, NOW - DAY))
+
+    until(lambda: rotation.shown()[0] == 503, what="the end of all belief")
+    rotation.until_condition("False", "Expired")
+    assert (rotation.told("crl")["state"], rotation.told("crl")["inUse"]) == ("expired", None)
+    rotation.replace("ca.crl", rotation.ca.revocations(NOW - DAY, NOW + 29 * DAY))
+    rotation.until_shown("one")
     rotation.until_condition("True", "Valid")
