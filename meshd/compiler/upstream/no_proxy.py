@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -26,25 +26,23 @@ class Exemption:
     network: Network | None
     port: int | None
 
-    def covers(self, host: str, port: int) -> bool:
-        if self.port not in {None, port}:
-            return False
-        if self.network:
-            return is_ip(host) and ip_address(host) in self.network
-        return self.covers_name(host)
-
-    def covers_name(self, host: str) -> bool:
-        """A wildcard is covered where all that it stands for is."""
-        return self.host in {"*", host} or (self.host.startswith(".") and host.endswith(self.host))
-
 
 @dataclass(frozen=True, slots=True)
 class NoProxy:
+    """`ports`: at which ports each domain is named, None for all; so that nobody goes through all of them."""
+
     exemptions: tuple[Exemption, ...]
+    ports: Mapping[str, frozenset[int | None]]
 
     def covers(self, host: str, port: int) -> bool:
-        """`host`: a name in lower case, a wildcard, or an IP address."""
-        return any(each.covers(host, port) for each in self.exemptions)
+        """`host`: a name in lower case, a wildcard, or an IP address. A wildcard is covered where all of it is."""
+        wanted = (None, port)
+        if any(not self.ports[each].isdisjoint(wanted) for each in _covering(host) if each in self.ports):
+            return True
+        if not is_ip(host):
+            return False
+        address = ip_address(host)
+        return any(each.network and each.port in wanted and address in each.network for each in self.exemptions)
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -56,7 +54,17 @@ class NoProxy:
 @lru_cache(maxsize=64)
 def no_proxy(entries: tuple[str, ...]) -> NoProxy:
     """`.example.com` is the domain and all below it, `*.example.com` only what is below; a name is only itself."""
-    return NoProxy(tuple(each for entry in (*_THIS_MACHINE, *entries) for each in _exemptions(entry)))
+    found = tuple(each for entry in (*_THIS_MACHINE, *entries) for each in _exemptions(entry))
+    ports: dict[str, frozenset[int | None]] = {}
+    for each in found:
+        if each.network is None:
+            ports[each.host] = ports.get(each.host, frozenset()) | {each.port}
+    return NoProxy(found, ports)
+
+
+def _covering(host: str) -> Iterator[str]:
+    yield from (host, "*")
+    yield from (host[place:] for place, letter in enumerate(host) if letter == ".")
 
 
 def _exemptions(entry: str) -> Iterator[Exemption]:

@@ -73,11 +73,14 @@ def way(call: Call, discovery: Discovery, endpoints: tuple[Endpoint, ...]) -> Wa
     """`endpoints`: where the service itself is, if that is known."""
     proxy = proxy_of(call.host) if call.service.location == "MESH_EXTERNAL" else None
     straight = Way(discovery=discovery, endpoints=endpoints)
-    if proxy is None or exempt(proxy).covers(call.service.host, _port(call.port, discovery)):
+    if proxy is None:
+        return straight
+    exempted = exempt(proxy)
+    if exempted.covers(call.service.host, _port(call.port, discovery)):
         return straight
     match discovery:
         case ByEds():
-            led = tuple(_led(each, exempt(proxy)) for each in endpoints)
+            led = tuple(_led(each, exempted) for each in endpoints)
             return replace(straight, endpoints=led, via=called(proxy) if led != endpoints else "")
         case DynamicDns() | OriginalDestination():
             return _told(call, discovery, proxy)
