@@ -99,6 +99,17 @@ def test_workloads_have_a_condition_of_their_own_and_do_not_make_the_host_unread
     assert told["Ready"] == ("True", "Serving")
 
 
+def test_a_capture_that_is_not_loaded_is_told_and_does_not_make_the_host_unready(observed):
+    observed._host.redirected = Captured(status="False", reason="NotLoaded", message="no table is loaded")
+    told = conditions(observed, a_proxy())
+    assert told["Captured"] == ("False", "NotLoaded")
+    assert told["Ready"] == ("True", "Serving")
+
+    observed._host.redirected = None
+
+    assert "Captured" not in conditions(observed, a_proxy())
+
+
 def test_status_shows_each_workload_that_is_probed(observed):
     observed._host.probed = (a_workload(healthy=False, reason="status 503"),)
 
