@@ -41,8 +41,8 @@ def _general(policies: Policies) -> tuple[LegacyResource, ...]:
 
 
 def _sources(given: Iterable[LegacyResource]) -> tuple[LegacyResource, ...]:
-    """Each once; objects are told apart by what they are called."""
-    return tuple({each.id: each for each in given}.values())
+    """Each once."""
+    return tuple({id(each): each for each in given}.values())
 
 
 def additional_subsets(host: ServiceHost, versions: Versions, scene: Scene) -> Iterator[Draft]:

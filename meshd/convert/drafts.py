@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Final, TypeVar
 
 from meshd.convert.names import settle
@@ -56,7 +56,7 @@ _Called = tuple[tuple[str, str], ...]
 def finished(drafts: Iterable[Draft], stage: Surroundings, memo: Memo) -> tuple[Resource, ...]:
     """By kind, namespace and name. The names of today's objects are theirs.
 
-    A resource is the very same object as in the last pass while it says the same and its sources are the same.
+    A resource is the very same object as in the last pass while it says the same, and says it at the same places.
     """
     drafts = tuple(drafts)
     names = _settled_names(drafts, stage, memo)
@@ -108,7 +108,7 @@ def _finished(draft: Draft, name: str, called: _Called, memo: Memo) -> Resource:
             http=tuple(_http(each, own) for each in resource.http),
             tcp=tuple(_tcp(each, own) for each in resource.tcp),
         )
-    return _kept(resource, draft.sources, memo)
+    return _kept(resource, memo)
 
 
 def _http(route: HTTPRoute, names: Mapping[str, str]) -> HTTPRoute:
@@ -133,7 +133,18 @@ def _annotations(draft: Draft) -> dict[str, str]:
     return annotations
 
 
-def _kept(resource: R, sources: tuple[LegacyResource, ...], memo: Memo) -> R:
-    """Beside what it says, its origins count: those are of its sources, which the memory keeps alive with it."""
-    name = ("converted", repr(resource), *map(id, sources))
-    return memo.recall_named(name, lambda: (resource, sources))[0]
+def _kept(resource: R, memo: Memo) -> R:
+    """Places count beside what it says: problems are told there."""
+    return memo.recall_named(("converted", repr(resource), *_origins(resource)), lambda: resource)
+
+
+def _origins(value: object) -> Iterator[Origin]:
+    if isinstance(value, Message):
+        yield value.origin
+        for field in fields(value):
+            yield from _origins(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _origins(each)
+    elif isinstance(value, Mapping):
+        yield from _origins(tuple(value.values()))

@@ -83,7 +83,7 @@ def hop_rule(outside: Iterable[Outside], scene: Scene) -> Iterator[Draft]:
         return
     host = canonical(scene.settings.egress_gateway_host)
     today = scene.rules_of(host)
-    sources: tuple[LegacyResource, ...] = tuple({s.id: s for there, _, _ in ways for s in there.sources}.values())
+    sources: tuple[LegacyResource, ...] = tuple({id(s): s for there, _, _ in ways for s in there.sources}.values())
     subsets = {name: _subset(name, hop, there.origin) for there, name, hop in reversed(ways)}
     resource = DestinationRule(
         metadata=metadata(provisional(f"{of_host(host)}-egress", host), _namespace(host, ways[0][0], scene), sources),

@@ -105,7 +105,7 @@ def virtual_service_of(  # noqa: PLR0917
     composed = [_composed(edge, rules.get(edge.destination, ()), subsets, scene) for edge in edges if not edge.is_tcp]
     behind = ((edge, each) for edge in edges for each in rules.get(edge.destination, ()))
     of_rules = (each.rule for edge, each in behind if each.of_tcp or not edge.is_tcp)
-    sources = {each.id: each for each in (*(edge.rule for edge in edges), *of_rules)}
+    sources = {id(each): each for each in (*(edge.rule for edge in edges), *of_rules)}
     return assembled(
         name=provisional(f"ingress-{of_host(host) if host != EVERY_HOST else 'wildcard'}", host),
         namespace=namespace,

@@ -51,6 +51,12 @@ def may_speak_http(host: ServiceHost, scene: Scene) -> bool:
     return not ports or any(port.family == "http" for port in ports)
 
 
+def may_take_bytes(host: ServiceHost, scene: Scene) -> bool:
+    """Whether rules of connections may be about more than TLS."""
+    families = {port.family for port in scene.ports(host)}
+    return "tcp" in families or "tls" not in families
+
+
 def http_entries(
     host: ServiceHost, group: Iterable[Ruled], subsets: Subsets, scene: Scene, at: Origin
 ) -> Iterator[HTTPEntry]:
@@ -159,6 +165,7 @@ def _tls_entry(host: ServiceHost, each: Ruled, match: MatchCondition, subsets: S
     if match.tcp and sources:
         message = "a route of TLS cannot ask for sourceSubnet, and YAML takes everybody; extras say it to meshd"
         scene.report.add("L-TLS-SOURCE", match.tcp.origin.at("sourceSubnet"), message)
+    _report_l4_fault(each.rule, scene)
     route = TLSRoute(
         match=(tls_match(host, match, each.who),), route=_l4_destinations(each, subsets), origin=each.rule.origin
     )

@@ -86,7 +86,7 @@ def named(memo: Memo, host: ServiceHost, rules: tuple[DestinationRule, ...], *wa
         versions=Versions(
             names=names,
             origins={version: want.origin for version, want in first.items()},
-            sources=tuple({want.source.id: want.source for group in _grouped(wants) for want in group}.values()),
+            sources=tuple({id(want.source): want.source for group in _grouped(wants) for want in group}.values()),
             routed=frozenset(want.labels for want in wants if want.is_routed),
         ),
         names=memo.same(Names(host=host, pairs=tuple(sorted(names.items(), key=lambda pair: pair[1])))),

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 from meshd.convert.drafts import Draft, metadata, origin_of
 from meshd.convert.names import of_host, provisional
-from meshd.convert.routes import HTTPEntry, L4Entry, Subsets, http_entries, may_speak_http, tcp_entries, tls_entries
+from meshd.convert.routes import (
+    HTTPEntry,
+    L4Entry,
+    Subsets,
+    http_entries,
+    may_speak_http,
+    may_take_bytes,
+    tcp_entries,
+    tls_entries,
+)
 from meshd.convert.rules import Ruled
 from meshd.convert.scene import Scene
 from meshd.names import ServiceHost
@@ -29,7 +38,7 @@ def virtual_service(host: ServiceHost, group: tuple[Ruled, ...], subsets: Subset
         gateways=(),
         http=http,
         tls=tuple(tls_entries(host, group, subsets, scene)),
-        tcp=tuple(tcp_entries(group, subsets, scene)),
+        tcp=tuple(tcp_entries(group, subsets, scene)) if may_take_bytes(host, scene) else (),
         sources=sources,
     )
 
