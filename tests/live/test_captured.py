@@ -25,8 +25,12 @@ from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, HostName
 from meshd.problems import errors
+<<<<<<< ours
 from tests.capture.machines import socket_of
 from tests.envoy.process import logged, running
+=======
+from tests.envoy.process import admin, logged, running
+>>>>>>> theirs
 from tests.live.certificates import authority, server_context
 from tests.live.namespace import Namespace, namespace
 from tests.live.raw import accepting
@@ -650,6 +654,8 @@ def test_the_log_names_the_address_of_bytes_that_nobody_takes(strict):
 
     line = strict.log_of(downstream_local_address="10.99.0.77:7004")
     assert (line["upstream_cluster"], line["response_flags"]) == ("BlackHoleCluster", "UH")
+    counted = admin(strict.settings, "/stats?filter=^tcp.BlackHoleCluster.downstream_cx_total$")
+    assert int(counted.rpartition(":")[2]) > 0
 
 
 def test_the_log_tells_of_tls_where_the_proxy_would_open_it_itself(strict):

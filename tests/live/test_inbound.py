@@ -25,9 +25,10 @@ from meshd.envoy.fallback import fallback
 from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, HostName
-from tests.envoy.process import running
+from tests.envoy.process import logged, running
 from tests.live.certificates import Authority, Pair, authority, server_context
 from tests.live.namespace import Namespace, namespace
+from tests.waiting import until
 
 pytestmark = pytest.mark.envoy
 
@@ -89,6 +90,7 @@ class Machine:
     """The host within its namespace. `peer` is a member of the mesh, `foreigner` of another trust domain."""
 
     room: Namespace
+    settings: BootstrapSettings
     ca: Authority
     peer: Pair
     foreigner: Pair
@@ -132,12 +134,13 @@ def machine(envoy_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         stack.enter_context(_serving(room, ECHO, _echo, address=HOST6))
         stack.enter_context(_serving(room, NOBODYS, _echo))
         stack.enter_context(_serving(room, OWN_TLS, _echo, server_context(own)))
-        stack.enter_context(_envoy(envoy_binary, room, {"chain": own.chain, "key": own.key, "ca": ca.file}))
-        yield Machine(room=room, ca=ca, peer=peer, foreigner=foreigner)
+        files = {"chain": own.chain, "key": own.key, "ca": ca.file}
+        settings = stack.enter_context(_envoy(envoy_binary, room, files))
+        yield Machine(room=room, settings=settings, ca=ca, peer=peer, foreigner=foreigner)
 
 
 @contextmanager
-def _envoy(binary: Path, room: Namespace, names: dict[str, Path]) -> Iterator[None]:
+def _envoy(binary: Path, room: Namespace, names: dict[str, Path]) -> Iterator[BootstrapSettings]:
     directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
     within = directory / "envoy"
     within.write_text(f'#!/bin/sh\nexec {" ".join(room.command(binary))} "$@"\n')
@@ -150,7 +153,7 @@ def _envoy(binary: Path, room: Namespace, names: dict[str, Path]) -> Iterator[No
     )
     try:
         with running(within, _configuration(names, settings), settings):
-            yield
+            yield settings
     finally:
         shutil.rmtree(directory)
 
@@ -265,6 +268,31 @@ def test_nobody_else_gets_in_as_a_member(machine, who):
     refused = pytest.raises((OSError, http.client.HTTPException))  # an SSLError is an OSError
     with refused, machine.tls(HTTP, who and machine.foreigner, MESH_ALPN) as connection:
         machine.get(connection)
+
+
+def test_who_was_not_let_in_is_told_in_the_log_and_why(machine):
+    with pytest.raises((OSError, http.client.HTTPException)), machine.tls(HTTP, None, MESH_ALPN) as connection:
+        machine.get(connection)
+
+    def refused() -> list[dict[str, str]]:
+        why = "peer_did_not_provide_required_client_certificate"
+        return [line for line in logged(machine.settings) if why in line.get("downstream_transport_failure_reason", "")]
+
+    assert until(refused)[0]["downstream_local_address"] == f"{HOST}:{HTTP}"
+
+
+def test_the_log_says_nothing_of_who_was_let_in(machine):
+    machine.get(machine.connect(HTTP))
+    with machine.tls(HTTP, machine.peer, MESH_ALPN) as connection:
+        machine.get(connection)
+    with suppress(ConnectionResetError):
+        exchanged(machine.connect(1), b"hello")
+
+    last = f"{HOST}:1"
+    told = until(lambda: [line for line in logged(machine.settings) if line["downstream_local_address"] == last])
+    assert told[0]["response_flags"] == "UF,URX"
+    quiet = [line for line in logged(machine.settings) if line["response_flags"] == "-"]
+    assert [line for line in quiet if "downstream_transport_failure_reason" not in line] == []
 
 
 def test_members_speak_http2_among_themselves(machine):

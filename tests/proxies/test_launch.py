@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -13,7 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 
+from meshd.envoy.access_logs import loggers
+from meshd.plan import AccessLog
 from meshd.proxies import admin
 from meshd.proxies.error import HotRestartError, InvalidBootstrapError, OtherProtocolError, ProxyError
 from meshd.proxies.hot_restart import hot_restart, reload_unit
@@ -33,7 +40,7 @@ from meshd.proxies.process import alive, end
 from meshd.proxies.record import find
 from meshd.proxies.stop import stop
 
-from .conftest import envoys, listening, static_bootstrap
+from .conftest import envoys, fetch, listening, static_bootstrap
 
 RUN = """
 import sys
@@ -43,6 +50,9 @@ from meshd.proxies.paths import ProxyPaths
 binary, state, runtime = map(Path, sys.argv[1:])
 run(ProxyPaths(proxy="sidecar", state=state, runtime=runtime), EnvoySettings(binary=binary, concurrency=1))
 """
+
+RELOAD = RUN.replace("import EnvoySettings, run", "import EnvoySettings").replace("\nrun(", "\nreload_unit(")
+RELOAD = f"from meshd.proxies.hot_restart import reload_unit{RELOAD}"
 
 
 @pytest.fixture
@@ -149,6 +159,52 @@ def test_the_unit_becomes_envoy_and_systemd_is_told_when_it_is_live(
         assert parent == 1
         unit.communicate(timeout=15)  # the old epoch leaves by itself
         assert stop(paths, timedelta(seconds=1))
+
+
+@pytest.mark.envoy
+def test_under_systemd_each_epoch_writes_its_access_log_into_the_journal(
+    paths: ProxyPaths, port: int, settings: EnvoySettings, told: socket.socket
+) -> None:
+    """The journal is a socket, which Envoy could not open by the name of its output."""
+    paths.bootstrap.parent.mkdir(parents=True, exist_ok=True)
+    for path, mode in ((paths.bootstrap, "xds"), (paths.fallback, "fallback")):
+        path.write_bytes(logging_all(static_bootstrap(paths, port, mode, mode=mode), mode))
+    ours, theirs = socket.socketpair()
+    arguments = [str(path) for path in (settings.binary, paths.state, paths.runtime)]
+    with ours, subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=theirs, stderr=theirs) as unit:
+        assert told.recv(1000).startswith(b"READY=1")
+        asyncio.run(fetch(port))
+        assert b"fallback GET /" in heard(ours, until=b"GET /")
+
+        with listening(paths.xds_socket):
+            subprocess.run(
+                [sys.executable, "-c", RELOAD, *arguments], stdout=theirs, stderr=theirs, check=True, timeout=60
+            )
+        theirs.close()
+        asyncio.run(fetch(port))
+        assert b"xds GET /" in heard(ours, until=b"xds GET /")
+        unit.kill()  # the old epoch need not be waited for
+        assert stop(paths, timedelta(seconds=1))
+
+
+def logging_all(bootstrap: bytes, who: str) -> bytes:
+    message = bootstrap_pb2.Bootstrap.FromString(bootstrap)
+    everything = loggers(AccessLog(format=f"{who} %REQ(:METHOD)% %REQ(:PATH)%\n", encoding="text"))
+    for listener in message.static_resources.listeners:
+        (chain,) = listener.filter_chains
+        manager = HttpConnectionManager.FromString(chain.filters[0].typed_config.value)
+        manager.access_log.extend(everything.requests)
+        chain.filters[0].typed_config.value = manager.SerializeToString()
+    return message.SerializeToString()
+
+
+def heard(output: socket.socket, *, until: bytes) -> bytes:
+    """What has come out, up to these words."""
+    output.settimeout(20)
+    said = b""
+    while until not in said:
+        said += output.recv(10_000)
+    return said
 
 
 @pytest.mark.envoy
