@@ -60,12 +60,16 @@ class Record:
 
 @dataclass(slots=True)
 class DnsServer:
-    """`records` may be changed at any time; unknown names are NXDOMAIN. `asked` are the questions, in order."""
+    """`records` may be changed at any time; unknown names are NXDOMAIN. `asked` are the questions, in order.
+
+    `busiest`: how many were open at a time, at most.
+    """
 
     records: dict[str, Record] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     port: int = 0
     silent: bool = False
+    busiest: int = 0
     _transport: asyncio.DatagramTransport | None = None
     _tcp: asyncio.Server | None = None
     _busy: set[asyncio.Task[None]] = field(default_factory=set)
@@ -176,6 +180,7 @@ class DnsServer:
     def take(self, wire: bytes, sender: tuple[str, int]) -> None:
         task = asyncio.get_running_loop().create_task(self._answer_udp(wire, sender))
         self._busy.add(task)
+        self.busiest = max(self.busiest, len(self._busy))
         task.add_done_callback(self._busy.discard)
 
     async def _answer_udp(self, wire: bytes, sender: tuple[str, int]) -> None:

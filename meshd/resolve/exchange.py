@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Final
 
 import dns.asyncquery
@@ -32,25 +33,33 @@ async def ask(query: dns.message.Message, server: Nameserver, seconds: float) ->
 
 async def _by_udp(query: dns.message.Message, server: Nameserver, seconds: float) -> dns.message.Message:
     """Raises Truncated besides. The socket is connected: the kernel drops what others send, and tells who is away."""
-    garbled = False
+    loop, garbled = asyncio.get_running_loop(), False
     with socket.socket(_family(server), socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         sock.connect((server.ip, server.port))
         try:
             async with asyncio.timeout(seconds):
-                await asyncio.get_running_loop().sock_sendall(sock, query.to_wire())
-                while (response := await _received(query, sock)) is None:
+                await loop.sock_sendall(sock, query.to_wire())
+                while (response := _read(query, await loop.sock_recv(sock, _LARGEST))) is None:
                     garbled = True
         except TimeoutError:
-            if garbled:
+            response = _in_time_but_unread(query, sock)
+            if response is None and garbled:
                 raise GarbledError from None
-            raise
+            if response is None:
+                raise
     return response
 
 
-async def _received(query: dns.message.Message, sock: socket.socket) -> dns.message.Message | None:
-    """The answer, or None when what came is not the answer to this question."""
-    wire = await asyncio.get_running_loop().sock_recv(sock, _LARGEST)
+def _in_time_but_unread(query: dns.message.Message, sock: socket.socket) -> dns.message.Message | None:
+    """With hundreds of questions open it may be us who are late: the answer has been waiting in the socket."""
+    with suppress(BlockingIOError):
+        return _read(query, sock.recv(_LARGEST))
+    return None
+
+
+def _read(query: dns.message.Message, wire: bytes) -> dns.message.Message | None:
+    """The answer, or None when this is not the answer to this question."""
     try:
         response = dns.message.from_wire(wire, raise_on_truncation=True)
     except dns.message.Truncated as cut:

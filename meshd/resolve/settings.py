@@ -32,7 +32,7 @@ class ResolverSettings:
     retry_ceiling: timedelta = timedelta(seconds=60)
     timeouts: tuple[timedelta, ...] = (timedelta(milliseconds=300), timedelta(seconds=1), timedelta(seconds=2))
     max_staleness: timedelta | None = None
-    queries: int = 400
+    queries: int = 100
     patient_queries: int = 100
 
 
