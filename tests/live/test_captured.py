@@ -25,12 +25,8 @@ from meshd.memo import Memo
 from meshd.mesh.load import load
 from meshd.names import BlobId, HostName
 from meshd.problems import errors
-<<<<<<< ours
 from tests.capture.machines import socket_of
-from tests.envoy.process import logged, running
-=======
 from tests.envoy.process import admin, logged, running
->>>>>>> theirs
 from tests.live.certificates import authority, server_context
 from tests.live.namespace import Namespace, namespace
 from tests.live.raw import accepting
