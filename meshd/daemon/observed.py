@@ -13,7 +13,6 @@ from meshd import __version__
 from meshd.control import Json, Reply
 from meshd.daemon.capturing import Captured
 from meshd.daemon.certificates import Certificate
-from meshd.daemon.capturing import Captured
 from meshd.daemon.conditions import Conditions
 from meshd.daemon.events import log_condition
 from meshd.daemon.sentences import ailment, certificates_condition, healthy, rejection_body, rejection_sentence
