@@ -117,6 +117,10 @@ def test_the_example_in_the_repository_is_accepted():
         ),
         (MINIMAL + "resolver: {minTtl: 10m}", "2:20: resolver.minTtl: is more than maxTtl, 5m [E-VALUE]"),
         (
+            MINIMAL + "resolver: {maxStaleness: 5m}",
+            "2:26: resolver.maxStaleness: must be more than maxTtl, 5m [E-VALUE]",
+        ),
+        (
             MINIMAL + "resolver: {nameservers: [dns.example]}",
             "2:26: resolver.nameservers[0]: 'dns.example' is neither an IP address nor one with a port [E-VALUE]",
         ),
