@@ -451,3 +451,14 @@ def test_names_are_listed_for_the_resolver(resolution: str, first_only: bool):
 
     assert endpoints(made, REVIEWS)[0].address == DnsAddress(name="db.example.com", first_only=first_only)
     assert made.dns_names == ("db.example.com",)
+
+
+@pytest.mark.spec("S-8")
+def test_where_records_say_the_port_the_plan_has_none():
+    made = a_plan(a_service_entry(resolution="DNS", endpoints=(an_endpoint("_HTTP._tcp.shop.example"),)))
+
+    (found,) = endpoints(made, REVIEWS)
+
+    assert (found.address, found.port) == (DnsAddress(name="_http._tcp.shop.example"), 0)
+    assert found.address.is_srv
+    assert made.dns_names == ("_http._tcp.shop.example",)

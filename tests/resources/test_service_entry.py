@@ -203,6 +203,9 @@ def test_several_hosts_that_share_a_tls_port_and_addresses_are_doubtful():
         ("STATIC", "address: 10.0.0.300", ["E-VALUE [0].address"]),
         ("STATIC", "address: 10.0.0.1, serviceAccount: a, labels: {security.istio.io/tlsMode: istio}", []),
         ("DNS", "address: b.shop", []),
+        ("DNS", "address: _http._tcp.shop", []),
+        ("DNS", "address: _http._tcp.shop, ports: {http: 81}", ["W-VALUE [0].ports"]),
+        ("STATIC", "address: _http._tcp.shop", ["E-VALUE [0].address"]),
         ("DNS", "address: 10.0.0.1", []),
         ("DNS", "address: unix:///run/a.sock", ["E-VALUE [0].address"]),
         ("DNS", "network: n1", ["W-VALUE [0].address", "E-VALUE [0].address"]),
@@ -217,6 +220,20 @@ def test_endpoints(resolution: str, endpoint: str, problems: list[str]):
     found = entry(f"hosts: [{host}], {HTTP}, resolution: {resolution}, endpoints: [{{{endpoint}}}]")
 
     assert sorted(problem.replace(" endpoints", " ") for problem in found) == sorted(problems)
+
+
+@pytest.mark.spec("S-8")
+def test_records_say_one_port_so_calls_to_all_ports_would_go_there():
+    ports = "ports: [{number: 80, name: http}, {number: 81, name: http-b}]"
+
+    assert entry(f"hosts: [a.shop], {ports}, resolution: DNS, endpoints: [{{address: _http._tcp.shop}}]") == [
+        "W-VALUE endpoints[0].address"
+    ]
+
+
+@pytest.mark.spec("S-1")
+def test_no_host_is_called_like_a_service_with_records():
+    assert entry(f"hosts: [_http._tcp.shop.example], {HTTP}, resolution: DNS") == ["E-VALUE hosts[0]"]
 
 
 @pytest.mark.spec("S-9")
