@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
 from typing import Final, TypeVar
 
 from meshd.convert.names import settle
@@ -135,7 +136,9 @@ def _annotations(draft: Draft) -> dict[str, str]:
 
 def _kept(resource: R, memo: Memo) -> R:
     """Places count beside what it says: problems are told there."""
-    return memo.recall_named(("converted", repr(resource), *_origins(resource)), lambda: resource)
+    text = f"{resource!r} {tuple(_origins(resource))!r}"
+    # Of all names a memo looks up in each pass this is the longest; a digest has its hash at hand.
+    return memo.recall_named(("converted", blake2b(text.encode(), digest_size=16).hexdigest()), lambda: resource)
 
 
 def _origins(value: object) -> Iterator[Origin]:

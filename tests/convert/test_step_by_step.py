@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from meshd.convert.neighbours import Frame, Neighbour
+from meshd.convert.report import Report
+from meshd.convert.scene import Scene
 from meshd.convert.show import to_yaml
 from meshd.memo import Memo
 from meshd.mesh.load import load, load_older
-from meshd.names import BlobId
+from meshd.names import BlobId, ServiceHost
+from meshd.registry.settings import MeshSettings
 from tests.convert.conftest import (
     a_policy,
     a_rule,
@@ -165,3 +170,49 @@ def test_after_any_edits_it_is_as_if_nothing_had_been_remembered(start, steps):
         assert _told(files, other) == _told(files, Memo())
         memo.turn()
         other.turn()
+
+
+def _objects_of(files: Files, memo: Memo) -> dict[str, int]:
+    """Which object each is, by kind and name."""
+    made = load_older(files, _read, memo).resources
+    memo.turn()
+    return {str(each.id): id(each) for each in made}
+
+
+def _mesh(timeout: str, address: str) -> Files:
+    texts = {
+        **{host: a_service(f"{host}.default.svc.cluster.local").replace("10.1.0.2", address) for host in HOSTS},
+        **{f"rule-{host}": a_rule(f"to-{host}", f"destination: {{name: {host}}}") for host in HOSTS},
+        "edited": a_rule(
+            "edited", f"destination: {{name: a}}, httpReqTimeout: {{simpleTimeout: {{timeout: {timeout}}}}}"
+        ),
+        "in": an_ingress_rule("in", "destination: {name: b}, port: 80"),
+        "out": an_egress_rule("out", "destination: {service: out.example}, ports: [{port: 80, protocol: http}]"),
+    }
+    return {f"{name}.yaml": BlobId(text) for name, text in texts.items()}
+
+
+def test_an_edit_leaves_what_it_is_not_about_the_very_same():
+    memo = Memo()
+    before = _objects_of(_mesh("1s", "10.1.0.2"), memo)
+
+    after = _objects_of(_mesh("2s", "10.1.0.2"), memo)
+
+    assert {name for name in before if before[name] != after[name]} == {"VirtualService default/a-default"}
+    assert len(before) > 6
+
+
+def test_another_endpoint_changes_no_converted_object():
+    memo = Memo()
+    before = _objects_of(_mesh("1s", "10.1.0.2"), memo)
+
+    assert _objects_of(_mesh("1s", "10.1.0.3"), memo) == before
+
+
+def test_a_scene_says_nothing_of_hosts_that_it_was_not_given():
+    """Whatever asked would not be asked again when that host changes."""
+    scene = Scene(Frame(settings=MeshSettings()), [Neighbour(host=ServiceHost("a.example"))], Report())
+
+    assert scene.ports(ServiceHost("a.example")) == ()
+    with pytest.raises(KeyError):
+        scene.ports(ServiceHost("b.example"))
