@@ -1,0 +1,59 @@
+"""A lab for each module of tests, and why there is none where there cannot be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import image
+from tests.lab.git_server import GitServer, git_server
+from tests.lab.installation import Host, install, shown
+from tests.lab.lab import Lab, running_lab
+
+_COMMANDS = {
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+    "nsenter": "util-linux",
+    "ip": "iproute2",
+}
+
+
+def _obstacle() -> str:
+    if os.geteuid() != 0:
+        return "only root can boot machines"
+    missing = [package for command, package in _COMMANDS.items() if shutil.which(command) is None]
+    return f"apt-get install {' '.join(missing)}" if missing else ""
+
+
+@pytest.fixture(scope="session")
+def tree() -> Path:
+    obstacle = _obstacle()
+    if obstacle:
+        pytest.skip(f"NO LAB, nothing was proved on booted machines: {obstacle}")
+    try:
+        return image.tree(image.Recipe())
+    except image.ImageError as error:
+        pytest.skip(f"NO LAB, nothing was proved on booted machines: {error}")
+
+
+@pytest.fixture(scope="module")
+def lab(tree: Path) -> Iterator[Lab]:
+    with running_lab(tree, shown()) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def fleet(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[GitServer, tuple[Host, ...]]]:
+    """Boots a git server and hosts with meshd installed, neither configured nor started."""
+
+    def start(*names: str) -> tuple[GitServer, tuple[Host, ...]]:
+        git, *others = lab.boot("git", *names)
+        for machine in others:
+            install(machine)
+        return git_server(git, tmp_path_factory.mktemp("developer")), tuple(Host(machine) for machine in others)
+
+    return start

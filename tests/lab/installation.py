@@ -1,0 +1,102 @@
+"""How meshd comes onto a machine, and what its operator does there."""
+
+from __future__ import annotations
+
+import json
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from tests.lab.git_server import GitServer
+from tests.lab.machine import Done, Machine
+from tests.waiting import until
+
+TOP = Path(__file__).resolve().parents[2]
+
+_ENVOY = "/usr/local/lib/meshd/envoy"
+_MESHD = """\
+#!/bin/sh
+PYTHONPATH=/opt/meshd/source:/opt/meshd/libraries exec /usr/bin/python3 -m meshd "$@"
+"""
+_PLACES = {
+    "meshd.service": "/etc/systemd/system/meshd.service",
+    "meshd-envoy@.service": "/etc/systemd/system/meshd-envoy@.service",
+    "meshd-envoy@gateway.service.d/low-ports.conf": "/etc/systemd/system/meshd-envoy@gateway.service.d/low-ports.conf",
+    "meshd-capture.service": "/etc/systemd/system/meshd-capture.service",
+    "meshd.sysusers": "/usr/lib/sysusers.d/meshd.conf",
+    "meshd.rules": "/usr/share/polkit-1/rules.d/50-meshd.rules",
+}
+
+
+def shown() -> dict[Path, str]:
+    """What each machine sees of this checkout."""
+    return {
+        Path(sysconfig.get_path("purelib")): "/opt/meshd/libraries",
+        TOP / "meshd": "/opt/meshd/source/meshd",
+        TOP / ".envoy": _ENVOY,
+    }
+
+
+def install(machine: Machine) -> None:
+    machine.write("/usr/bin/meshd", _MESHD, mode=0o755)
+    for source, target in _PLACES.items():
+        machine.write(target, (TOP / "units" / source).read_text())
+    machine.run("systemd-sysusers")
+    machine.systemctl("daemon-reload")
+
+
+class Host:
+    """A machine with meshd."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.name = machine.name
+
+    def configure(self, git: GitServer, *more: str) -> None:
+        """Four lines, and the keys that they name."""
+        self.machine.write("/etc/meshd/known_hosts", git.known_hosts)
+        self.machine.write("/etc/meshd/id_ed25519", git.agent_key, mode=0o640, owner="root:meshd")
+        lines = (
+            "repository:",
+            f"  url: {git.url}",
+            "  sshKey: /etc/meshd/id_ed25519",
+            "  knownHosts: /etc/meshd/known_hosts",
+            *more,
+        )
+        self.machine.write("/etc/meshd/meshd.yaml", "".join(f"{line}\n" for line in lines))
+
+    def meshd(self, *words: str) -> Done:
+        return self.machine.attempt("meshd", *words)
+
+    def status(self) -> dict[str, Any]:
+        done = self.meshd("status", "-o", "json")
+        assert done.returncode in {0, 1}, done.stdout + done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    def await_revision(self, revision: str, *, seconds: int = 40) -> None:
+        done = self.meshd("wait", revision, "--timeout", str(seconds))
+        assert done.returncode == 0, f"{self.name}: {done.stdout}{done.stderr}{self.log()}"
+
+    def until_ready(self) -> dict[str, Any]:
+        def ready() -> dict[str, Any] | None:
+            done = self.meshd("status", "-o", "json")
+            return json.loads(done.stdout) if done.returncode == 0 else None
+
+        try:
+            return until(ready, seconds=40, what=f"{self.name} to be ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.meshd('status').stdout}\n{self.log()}") from None
+
+    def get(self, url: str, *words: str) -> tuple[int, str]:
+        """The status and the body that an application of this host gets by `http_proxy`; 0 when there is none."""
+        return self.curl("--proxy", "http://127.0.0.1:15080", url, *words)
+
+    def curl(self, *words: str) -> tuple[int, str]:
+        done = self.machine.attempt("curl", "-s", "-m", "10", "-w", r"\n%{http_code}", *words)
+        body, _, code = done.stdout.rpartition("\n")
+        return int(code or 0), body
+
+    def log(self) -> str:
+        entries = self.machine.journal("-u", "meshd", "-u", "meshd-envoy@*", "-u", "meshd-capture", "-u", "init.scope")
+        return "\n".join(f"{entry.get('_SYSTEMD_UNIT')}: {entry.get('MESSAGE')}" for entry in entries[-80:])
