@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import dns.flags
 import dns.message
@@ -84,13 +84,11 @@ class DnsServer:
     def questions(self, name: str) -> int:
         return sum(1 for asked, _, _ in self.asked if asked == name)
 
-    async def start(self, port: int = 0) -> None:
-        self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", port)
+    async def start(self, port: int = 0, address: str = "127.0.0.1") -> None:
+        self._tcp = await asyncio.start_server(self._serve_tcp, address, port)
         self.port = self._tcp.sockets[0].getsockname()[1]
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Udp(self), local_addr=("127.0.0.1", self.port)
-        )
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), local_addr=(address, self.port))
 
     async def stop(self) -> None:
         for task in self._busy:
@@ -198,12 +196,19 @@ class _Udp(asyncio.DatagramProtocol):
         self._server.take(data, addr)
 
 
+def _here(function: Callable[[Any], Any], argument: Any) -> Any:
+    return function(argument)
+
+
 @contextmanager
-def serve(port: int = 0) -> Iterator[DnsServer]:
-    """A server in a thread of its own, for programs that are other processes."""
+def serve(
+    port: int = 0, address: str = "127.0.0.1", within: Callable[[Callable[[Any], Any], Any], Any] = _here
+) -> Iterator[DnsServer]:
+    """A server in a thread of its own, for programs that are other processes. `within` of a network namespace makes
+    its sockets there."""
     loop = asyncio.new_event_loop()
     server = DnsServer()
-    loop.run_until_complete(server.start(port))
+    within(loop.run_until_complete, server.start(port, address))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:

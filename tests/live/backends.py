@@ -40,6 +40,7 @@ class Received:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     tls: dict[str, Any] | None
+    peer: str
 
     def all(self, name: str) -> list[str]:
         return [value for key, value in self.headers if key == name]
@@ -118,7 +119,7 @@ class Backends:
             if head == _PREFACE:
                 session = writer.get_extra_info("ssl_object")
                 self.prefaces.append((version, session.selected_alpn_protocol() if session else None))
-                answer = partial(self._answer_http2, version, number, _tls(writer))
+                answer = partial(self._answer_http2, version, number, _tls(writer), _peer(writer))
                 await http2.serve(reader, writer, head, answer, partial(self.pings.update, (number,)))
                 return
             request = await _request(version, number, head, reader, writer)
@@ -138,7 +139,7 @@ class Backends:
             await writer.drain()
 
     async def _answer_http2(
-        self, version: str, number: int, tls: dict[str, Any] | None, asked: http2.Message
+        self, version: str, number: int, tls: dict[str, Any] | None, peer: str, asked: http2.Message
     ) -> http2.Message | None:
         """A gRPC request is answered with `grpc-status: 0`."""
         regular = tuple((name, value) for name, value in asked.headers if not name.startswith(":"))
@@ -150,6 +151,7 @@ class Backends:
             headers=(("host", asked.one(":authority")), *regular),
             body=asked.body,
             tls=tls,
+            peer=peer,
         )
         self.received.append(request)
         deed = self._deed(request)
@@ -237,6 +239,7 @@ async def _request(
         headers=headers,
         body=await _body(dict(headers), reader),
         tls=_tls(writer),
+        peer=_peer(writer),
     )
 
 
@@ -249,6 +252,12 @@ async def _body(headers: dict[str, str], reader: asyncio.StreamReader) -> bytes:
         await reader.readline()
     await reader.readline()
     return body
+
+
+def _peer(writer: asyncio.StreamWriter) -> str:
+    """The address that the connection comes from; empty for a Unix socket's."""
+    name = writer.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else ""
 
 
 def _tls(writer: asyncio.StreamWriter) -> dict[str, Any] | None:
@@ -266,6 +275,7 @@ def _tls(writer: asyncio.StreamWriter) -> dict[str, Any] | None:
 def _told(request: Received) -> bytes:
     told = {"by": request.by, "method": request.method, "path": request.path, "headers": request.headers}
     told |= {"connection": request.connection, "tls": request.tls, "body": request.body.decode("latin-1")}
+    told |= {"peer": request.peer}
     return json.dumps(told).encode()
 
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,18 +120,32 @@ def tinyproxy_binary() -> str | None:
 @contextmanager
 def tinyproxy(directory: Path, beyond: int, users: Mapping[str, str]) -> Iterator[int]:
     """Debian's, with Basic credentials. What it is asked for it asks of the proxy at port `beyond`, by name."""
-    binary, port = tinyproxy_binary(), free_port()
+    port = free_port()
+    lines = (f"Port {port}", "Listen 127.0.0.1", f"Upstream http 127.0.0.1:{beyond}")
+    with running_tinyproxy(directory, lines, users, lambda: _listens(port)):
+        yield port
+
+
+@contextmanager
+def running_tinyproxy(
+    directory: Path,
+    lines: Sequence[str],
+    users: Mapping[str, str],
+    listens: Callable[[], bool],
+    within: Sequence[str] = (),
+) -> Iterator[Path]:
+    """Its log. `within`: the command that runs another on a machine."""
+    binary = tinyproxy_binary()
     assert binary
-    config = directory / "tinyproxy.conf"
-    lines = [f"Port {port}", "Listen 127.0.0.1", "Timeout 60", "MaxClients 50", "LogLevel Connect"]
-    lines += [f'LogFile "{directory}/tinyproxy.log"', f"Upstream http 127.0.0.1:{beyond}"]
-    lines += [f"BasicAuth {user} {password}" for user, password in users.items()]
-    config.write_text("\n".join((*lines, "")))
-    with subprocess.Popen((binary, "-d", "-c", str(config)), stdout=subprocess.DEVNULL) as process:
+    config, log = directory / "tinyproxy.conf", directory / "tinyproxy.log"
+    usual = ("Timeout 60", "MaxClients 50", "LogLevel Connect", f'LogFile "{log}"')
+    credentials = (f"BasicAuth {user} {password}" for user, password in users.items())
+    config.write_text("\n".join((*usual, *lines, *credentials, "")))
+    with subprocess.Popen((*within, binary, "-d", "-c", str(config)), stdout=subprocess.DEVNULL) as process:
         try:
-            until(lambda: process.poll() is not None or _listens(port), what="tinyproxy")
-            assert process.poll() is None, (directory / "tinyproxy.log").read_text()
-            yield port
+            until(lambda: process.poll() is not None or listens(), what="tinyproxy")
+            assert process.poll() is None, log.read_text()
+            yield log
         finally:
             process.kill()
 

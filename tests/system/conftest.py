@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +12,14 @@ import pytest
 from tests.system.backend import Backend
 from tests.system.host import Host
 from tests.system.load import Load
+
+
+@pytest.fixture(scope="module")
+def short() -> Iterator[Path]:
+    """As `short_tmp`, for all tests of a module."""
+    directory = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

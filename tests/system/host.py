@@ -28,23 +28,27 @@ ENVIRONMENT = {
 
 
 class Host:
-    """`meshd run` with `supervisor: child`, one bare repository beside it, all below one short directory."""
+    """`meshd run` with `supervisor: child`, one bare repository beside it, all below one short directory.
 
-    def __init__(self, directory: Path, envoy: Path, name: str = "web-1") -> None:
+    `beside`: it has no repository of its own, but that of another host.
+    """
+
+    def __init__(self, directory: Path, envoy: Path, name: str = "web-1", beside: Host | None = None) -> None:
         self.directory = directory
         self.name = name
         self.proxy_port = free_port()
-        self.bare = directory / "mesh.git"
-        self.work = directory / "work"
+        self.bare = beside.bare if beside else directory / "mesh.git"
+        self.work = beside.work if beside else directory / "work"
         self.config = directory / "meshd.yaml"
         self.state = directory / "state"
         self.runtime = directory / "run"
         self.log = directory / "meshd.log"
         self.prefix: tuple[str, ...] = ()
         self.daemon: subprocess.Popen[bytes] | None = None
-        self.git("init", "-q", "--bare", "-b", "main", str(self.bare), cwd=directory)
-        self.git("clone", "-q", str(self.bare), str(self.work), cwd=directory)
-        self.git("checkout", "-q", "-B", "main")
+        if not beside:
+            self.git("init", "-q", "--bare", "-b", "main", str(self.bare), cwd=directory)
+            self.git("clone", "-q", str(self.bare), str(self.work), cwd=directory)
+            self.git("checkout", "-q", "-B", "main")
         self.configure(envoy=f"{{binary: {envoy}, supervisor: child}}")
 
     def configure(self, **changes: str) -> None:

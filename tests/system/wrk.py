@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,13 +24,25 @@ class Count:
 class Wrk:
     """Asks for one host through the proxy port until told to stop. Fails the test when wrk is not installed."""
 
-    def __init__(self, port: int, host: str, script: Path | None = None, *, tls: bool = False) -> None:
+    def __init__(
+        self,
+        port: int,
+        host: str,
+        script: Path | None = None,
+        *,
+        tls: bool = False,
+        address: str = "127.0.0.1",
+        within: Sequence[str] = (),
+        closing: bool = False,
+    ) -> None:
+        """`within`: the command that runs another on a machine. `closing`: each request has a connection of its own."""
         found = shutil.which("wrk")
         assert found, "wrk is not installed: apt-get install wrk"
         self._command = [
-            found, "-t1", "-c8", "-d600", "--timeout", "10", "-H", f"Host: {host}",
+            *within, found, "-t1", f"-c{4 if within else 8}", "-d600", "--timeout", "10", "-H", f"Host: {host}",
             *(["-s", str(script)] if script else []),
-            f"http{'s' if tls else ''}://127.0.0.1:{port}/",
+            *(["-H", "Connection: close"] if closing else []),
+            f"http{'s' if tls else ''}://{address}:{port}/",
         ]  # fmt: skip
 
     def __enter__(self) -> Self:
