@@ -18,6 +18,7 @@ VERBS: Final = {
     "demo": "the whole thing at work on this machine, in under a minute",
     "endpoints": "whom the proxies call, from where they know it, and how it goes",
     "envoy": "install, find and start the Envoy that meshd runs",
+    "install-units": "systemd's units, for an installation without a package",
     "reload": "make the daemon read its configuration again, and wait for the verdict",
     "render": "what a host's proxies would run",
     "run": "the daemon, in the foreground",
@@ -38,7 +39,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"meshd.cli.{cmd_name}")
+        module = importlib.import_module(f"meshd.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
