@@ -8,7 +8,7 @@ from meshd.convert.drafts import Draft, metadata
 from meshd.convert.egress_proxy import check_gateway, through_proxy
 from meshd.convert.names import provisional
 from meshd.convert.outside import PROTOCOLS, Outside, port_name
-from meshd.convert.routes import HTTPEntry, Subsets, default_entry, http_entries
+from meshd.convert.routes import HTTPEntry, L4Entry, Subsets, default_entry, http_entries, tcp_entries
 from meshd.convert.rules import Ruled
 from meshd.convert.scene import Scene
 from meshd.convert.virtual_services import assembled
@@ -25,17 +25,19 @@ def egress(there: Outside, group: tuple[Ruled, ...], subsets: Subsets, scene: Sc
     _check_tls(there, scene)
     yield _service_entry(there)
     entries = _entries(there, group, subsets, scene)
+    connections = _connections(there, group, subsets, scene)
     sources: tuple[LegacyResource, ...] = (*there.sources, *(each.rule for each in group))
     if there.uses_proxy:
         if check_gateway(there, scene):
-            yield from through_proxy(there, entries, sources, scene)
-    elif entries:
+            yield from through_proxy(there, entries, connections, sources, scene)
+    elif entries or connections:
         yield assembled(
             name=provisional(there.name, there.host),
             namespace=there.namespace,
             hosts=(there.host,),
             gateways=(),
             http=entries,
+            tcp=connections,
             sources=sources,
         )
 
@@ -47,6 +49,11 @@ def _entries(there: Outside, group: tuple[Ruled, ...], subsets: Subsets, scene: 
     if group:
         return tuple(http_entries(there.host, group, subsets, scene, at))
     return (default_entry(there.host, scene, at),)  # C-EG-05
+
+
+def _connections(there: Outside, group: tuple[Ruled, ...], subsets: Subsets, scene: Scene) -> tuple[L4Entry, ...]:
+    """What no rule takes needs none: it goes to the service itself."""
+    return tuple(tcp_entries(group, subsets, scene)) if there.tcp_ports else ()
 
 
 # --- the ServiceEntry -----------------------------------------------------------------------------------------

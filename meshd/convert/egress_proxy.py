@@ -53,14 +53,19 @@ def check_gateway(there: Outside, scene: Scene) -> bool:
 
 
 def through_proxy(
-    there: Outside, entries: tuple[HTTPEntry, ...], sources: tuple[LegacyResource, ...], scene: Scene
+    there: Outside,
+    entries: tuple[HTTPEntry, ...],
+    connections: tuple[L4Entry, ...],
+    sources: tuple[LegacyResource, ...],
+    scene: Scene,
 ) -> Iterator[Draft]:
-    """`entries`: none where a VirtualService of today says what sidecars do."""
+    """`entries`: none where a VirtualService of today says what sidecars do. `connections`: what rules say of them."""
     name = provisional(f"{there.name}-egress", there.host)
     yield _gateway(there, name, scene)
     to_proxy = [each for port in there.http_ports for each in _to_proxy(there, port, entries, scene)]
     from_proxy = [each for port in there.http_ports for each in _from_proxy(there, port, name, entries, scene)]
     tcp = [
+        *(_to_gateway(there, port, each, scene) for port in there.tcp_ports for each in connections),
         *(_l4_entry(there, port, MESH, to_gateway(there, port, scene)) for port in there.tcp_ports),
         *(_l4_entry(there, port, name, _itself(there, port)) for port in there.tcp_ports),
     ]
@@ -218,6 +223,24 @@ def _of_port(name: str, there: Outside, port: Port) -> str:
 
 
 # --- connections ----------------------------------------------------------------------------------------------
+
+
+def _to_gateway(there: Outside, port: Port, entry: L4Entry, scene: Scene) -> L4Entry:
+    """What a rule says of connections counts once, at the sidecar, as it does for requests."""
+    matches = entry.route.match or (L4MatchAttributes(origin=port.origin),)
+    to = to_gateway(there, port, scene)
+    route = TCPRoute(
+        match=tuple(_at_sidecar(each, port) for each in matches if isinstance(each, L4MatchAttributes)),
+        route=tuple(
+            replace(each, destination=to) if each.destination.host == there.host else each for each in entry.route.route
+        ),
+        origin=entry.route.origin,
+    )
+    return replace(entry, route=route)
+
+
+def _at_sidecar(match: L4MatchAttributes, port: Port) -> L4MatchAttributes:
+    return replace(match, gateways=() if match.source_labels else (MESH,), port=port.port)
 
 
 def _l4_entry(there: Outside, port: Port, gateway: str, to: Destination) -> L4Entry:

@@ -12,9 +12,12 @@ from typing import Any, assert_never
 from envoy.config.cluster.v3 import cluster_pb2 as envoy_cluster
 from envoy.config.core.v3.address_pb2 import BindConfig, ExtraSourceAddress, SocketAddress
 from envoy.config.core.v3.address_pb2 import TcpKeepalive as EnvoyTcpKeepalive
+from envoy.config.endpoint.v3 import endpoint_components_pb2 as endpoint
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as dynamic_forward_proxy
 from google.protobuf.wrappers_pb2 import UInt32Value
 
+from meshd.envoy.addresses import internal_address
 from meshd.envoy.balancers import common_lb_config, load_balancer
 from meshd.envoy.circuit_breakers import circuit_breakers
 from meshd.envoy.config_sources import ads
@@ -28,7 +31,8 @@ from meshd.envoy.transport_sockets import transport_sockets
 from meshd.envoy.upstream_http import EXTENSION, http_options, verifies_by_host
 from meshd.envoy.wire import packed, resource, serialised
 from meshd.memo import Memo
-from meshd.plan import DNS_REFRESH_RATE, ByEds, Cluster, DynamicDns, OriginalDestination, TcpKeepalive
+from meshd.names import ClusterName, ServiceHost
+from meshd.plan import DNS_REFRESH_RATE, ByEds, Cluster, DynamicDns, Listener, OriginalDestination, TcpKeepalive
 
 _EDS_CONFIG = serialised(
     envoy_cluster.Cluster(eds_cluster_config=envoy_cluster.Cluster.EdsClusterConfig(eds_config=ads()))
@@ -43,6 +47,18 @@ def clusters(plan_clusters: tuple[Cluster, ...], dns_refresh_rate: timedelta, me
 def cluster(plan: Cluster, dns_refresh_rate: timedelta = DNS_REFRESH_RATE) -> EnvoyResource:
     tail = _BY_EDS if isinstance(plan.discovery, ByEds) else b""
     return resource(CLUSTER, plan.name, serialised(_base(plan, dns_refresh_rate)) + tail, plan.origin)
+
+
+def leading_inside(to: Listener) -> EnvoyResource:
+    """The cluster of the same name, all of which is a listener of this very proxy: where that is, never changes."""
+    name = ClusterName(to.name)
+    rest = Cluster(name=name, service=ServiceHost(name), port=0, led_on=True)
+    place = endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=internal_address(to.name, "")))
+    base = _base(rest, DNS_REFRESH_RATE)
+    base.load_assignment.CopyFrom(
+        ClusterLoadAssignment(cluster_name=name, endpoints=[endpoint.LocalityLbEndpoints(lb_endpoints=[place])])
+    )
+    return resource(CLUSTER, name, serialised(base), to.origin)
 
 
 def static_base(body: bytes) -> bytes:

@@ -32,6 +32,9 @@ AUTHORITY: Final = "meshd.authority"
 _ADDRESS: Final = "meshd.address"
 _ORIGINAL_DESTINATION: Final = "envoy.filters.listener.original_dst.local_ip"
 """What the internal listener takes for the address that the client dialled."""
+_SOURCE: Final = "meshd.source"
+_ORIGINAL_SOURCE: Final = "envoy.filters.listener.original_dst.remote_ip"
+"""What it takes for the address of the client."""
 
 _NAMESPACE: Final = "meshd"
 _VIA: Final = "via"
@@ -51,8 +54,11 @@ def led_on(inner: TransportSocket) -> TransportSocket:
     return TransportSocket(name="envoy.transport_sockets.internal_upstream", typed_config=packed(socket))
 
 
-def connection_filters(tells: Told | None) -> list[Filter]:
+def connection_filters(tells: Told | None, *, ends: bool = False) -> list[Filter]:
+    """`ends`: both addresses of the connection too, which stay its own inside."""
     values = _of_connection(tells) if tells else []
+    if ends:
+        values += [*(_dialled() if tells != "address" else ()), *_came_from()]
     return [network_state(*values)] if values else []
 
 
@@ -117,6 +123,13 @@ def _dialled() -> list[FilterStateValue]:
     """Envoy's own object has no hash, by which connections to different addresses would be told apart."""
     address = _shared(_ORIGINAL_DESTINATION, "%DOWNSTREAM_LOCAL_ADDRESS%", _ORIGINAL_DESTINATION)
     return [address, _shared(_ADDRESS, "%DOWNSTREAM_LOCAL_ADDRESS%")]
+
+
+def _came_from() -> list[FilterStateValue]:
+    return [
+        _shared(_ORIGINAL_SOURCE, "%DOWNSTREAM_REMOTE_ADDRESS%", _ORIGINAL_SOURCE),
+        _shared(_SOURCE, "%DOWNSTREAM_REMOTE_ADDRESS%"),
+    ]
 
 
 def _shared(key: str, text: str, factory: str = "envoy.hashable_string") -> FilterStateValue:

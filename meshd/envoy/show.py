@@ -29,7 +29,7 @@ _MESSAGES: dict[TypeUrl, type[Message]] = {
 
 _MAPS = frozenset({"typed_per_filter_config", "typed_extension_protocol_options", "filter_metadata"})
 
-_OBJECTS = frozenset({"json_format"})
+_OBJECTS = frozenset({"json_format", "value"})
 """Free-form: maps within maps."""
 
 

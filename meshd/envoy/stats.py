@@ -12,6 +12,7 @@ _WHOLE = (
     "http.",
     "http1.",
     "http2.",
+    "l4_fault.",
     "listener.",
     "listener_manager.",
     "main_thread.",

@@ -12,13 +12,14 @@ from envoy.extensions.filters.network.redis_proxy.v3.redis_proxy_pb2 import Redi
 from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_forward_proxy_pb2 import (
     FilterConfig as SniLookup,
 )
-from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy, UpstreamConnectMode
 from envoy.type.v3.hash_policy_pb2 import HashPolicy
 
 from meshd.envoy.access_logs import SILENT, Loggers
+from meshd.envoy.connection_faults import leads_inside, spread, throttling
 from meshd.envoy.dns_cache import dns_cache_config
 from meshd.envoy.led_on import connection_filters
-from meshd.envoy.scalars import duration, maybe_duration
+from meshd.envoy.scalars import duration, maybe_duration, uint32
 from meshd.envoy.tunnels import credential_filters, tunneling
 from meshd.envoy.wire import packed
 from meshd.plan import TcpChain, WeightedCluster
@@ -27,30 +28,50 @@ _REDIS_TIMEOUT = timedelta(seconds=5)
 """For the answer to one command; Istio's."""
 _NOWHERE = "BlackHoleCluster"
 """Has no endpoints where there is such a cluster, and mostly there is none."""
+_EARLY_DATA = 1024
+"""Envoy wants to be told; it is for a connection that is closed as soon as there is any."""
 _SOURCE_IP = HashPolicy(source_ip=HashPolicy.SourceIp())
 
 
 def tcp_filters(chain: TcpChain, dns_refresh_rate: timedelta, logs: Loggers = SILENT) -> list[Filter]:
     if not chain.destinations:
         return [_closed(chain, logs)]
+    return [*throttling(chain), *_passing(spread(chain), dns_refresh_rate, logs, ends=leads_inside(chain))]
+
+
+def _passing(chain: TcpChain, dns_refresh_rate: timedelta, logs: Loggers, *, ends: bool) -> list[Filter]:
+    """`ends`: where the connection came from and was going has to be known inside."""
     if chain.filtered == "redis" and len(chain.destinations) == 1:
         return [_redis(chain, chain.destinations[0])]
     return [
-        *_before(chain, dns_refresh_rate),
+        *_before(chain, dns_refresh_rate, ends=ends),
         Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain, logs))),
     ]
 
 
 def _closed(chain: TcpChain, logs: Loggers) -> Filter:
     """A chain without filters would close it too, but an access log has no flag to tell that by."""
-    nowhere = TcpProxy(stat_prefix=chain.stat_prefix, access_log=logs.connections, cluster=_NOWHERE)
+    nowhere = TcpProxy(
+        stat_prefix=chain.stat_prefix, access_log=logs.connections, cluster=_NOWHERE, **_only_then(chain)
+    )
     return Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(nowhere))
 
 
-def _before(chain: TcpChain, dns_refresh_rate: timedelta) -> Iterator[Filter]:
+def _only_then(chain: TcpChain) -> dict[str, Any]:
+    """Who leads inside has to see it open before it is closed, or takes it for a failure and not for a reset."""
+    if chain.max_connection_duration is None:
+        return {}
+    return {
+        "max_downstream_connection_duration": duration(chain.max_connection_duration),
+        "upstream_connect_mode": UpstreamConnectMode.ON_DOWNSTREAM_DATA,
+        "max_early_data_bytes": uint32(_EARLY_DATA),
+    }
+
+
+def _before(chain: TcpChain, dns_refresh_rate: timedelta, *, ends: bool) -> Iterator[Filter]:
     if chain.sni_dns_port is not None:
         yield _sni_lookup(chain.sni_dns_port, dns_refresh_rate)
-    yield from connection_filters(chain.tells)
+    yield from connection_filters(chain.tells, ends=ends)
     yield from credential_filters(chain.tunnel)
     if chain.filtered == "mongo":
         yield Filter(

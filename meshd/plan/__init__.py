@@ -27,6 +27,7 @@ from meshd.plan.clusters import (
     Warmup,
     ZoneAware,
 )
+from meshd.plan.connection_faults import EVERY_CONNECTION, BitsPerSecond, ConnectionFaults, Termination, Throttle
 from meshd.plan.custom import Custom
 from meshd.plan.endpoints import (
     Address,
@@ -108,6 +109,7 @@ from meshd.plan.tls import (
 
 __all__ = [
     "DNS_REFRESH_RATE",
+    "EVERY_CONNECTION",
     "UNLIMITED",
     "WATCHED_SECRETS",
     "Abort",
@@ -115,12 +117,14 @@ __all__ = [
     "Action",
     "Address",
     "Bind",
+    "BitsPerSecond",
     "ByEds",
     "CertificateSecret",
     "ChainMatch",
     "CircuitBreakers",
     "Cluster",
     "ClusterEndpoints",
+    "ConnectionFaults",
     "Cors",
     "Credentials",
     "Custom",
@@ -179,7 +183,9 @@ __all__ = [
     "TcpChain",
     "TcpKeepalive",
     "TcpProbe",
+    "Termination",
     "TextMatch",
+    "Throttle",
     "TlsVersion",
     "Told",
     "Tunnel",

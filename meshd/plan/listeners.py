@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from meshd.names import ListenerName, RouteTableName
+from meshd.plan.connection_faults import ConnectionFaults
 from meshd.plan.routes import WeightedCluster
 from meshd.plan.tls import DownstreamTls
 from meshd.problems import NOWHERE, Origin
@@ -104,7 +105,8 @@ Filtered = Literal["mongo", "redis"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpChain:
-    """Bytes, passed to clusters by weight; without destinations the connection is closed.
+    """Bytes, passed to clusters by weight; without destinations the connection is closed: at once, or where there is a
+    `max_connection_duration`, when that is over or the client says something.
 
     `hash_source_ip`: clusters that hash see who connected (spec D-14). `sni_dns_port`: the only cluster is one of
     `DynamicDns`, and what it looks up is the SNI, at this port. `filtered`: MongoDB's words are counted on their way;
@@ -123,6 +125,7 @@ class TcpChain:
     sni_dns_port: int | None = None
     filtered: Filtered | None = None
     tells: Told | None = None
+    faults: ConnectionFaults | None = None
     origin: Origin = NOWHERE
 
 

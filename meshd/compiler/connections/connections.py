@@ -7,6 +7,7 @@ the chain takes, and whose TLS ends there, is the caller's to know.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from meshd.compiler.destinations import Destinations, Target, Unroutable
 from meshd.compiler.upstream.connection_pools import max_connection_duration, tcp_idle_timeout
@@ -15,6 +16,7 @@ from meshd.compiler.upstream.upstream import Upstream
 from meshd.names import cluster_name
 from meshd.plan import (
     ChainMatch,
+    ConnectionFaults,
     DownstreamTls,
     Filtered,
     HashOnSourceIp,
@@ -38,6 +40,7 @@ def connection_chain(
     match: ChainMatch,
     stat_prefix: str,
     tls: DownstreamTls | None = None,
+    faults: ConnectionFaults | None = None,
     origin: Origin,
 ) -> tuple[TcpChain, Problems]:
     """A destination that is out of reach closes the whole route: its share must not go to the others unasked."""
@@ -46,7 +49,8 @@ def connection_chain(
     if problems:
         return TcpChain(destinations=(), stat_prefix=stat_prefix, match=match, tls=tls, origin=origin), problems
     targets = [(to, weight) for to, weight in found if isinstance(to, Target)]
-    return _chain(targets, match=match, stat_prefix=stat_prefix, tls=tls, origin=origin), ()
+    chain = _chain(targets, match=match, stat_prefix=stat_prefix, tls=tls, origin=origin)
+    return replace(chain, faults=faults), ()
 
 
 def service_chain(upstream: Upstream, port: Port, *, match: ChainMatch) -> TcpChain:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from meshd.compiler.connections.connections import connection_chain
+from meshd.compiler.connections.faults import connection_faults
 from meshd.compiler.destinations import Destinations
 from meshd.compiler.host import Host
 from meshd.compiler.http.matches import Conditions, Entrance
 from meshd.compiler.upstream.upstream import Upstream
-from meshd.plan import ChainMatch, TcpChain
+from meshd.plan import ChainMatch, ConnectionFaults, TcpChain
 from meshd.problems import Origin, Problem, Problems
 from meshd.registry.hosts import canonical
-from meshd.resources.extras import SourceExtras
+from meshd.resources.extras import L4RouteExtras, SourceExtras
 from meshd.resources.l4_routes import L4MatchAttributes, RouteDestination, TCPRoute
 from meshd.resources.virtual_service import VirtualService
 
@@ -50,7 +51,7 @@ def tls_rules(
                     transport=None if names else "tls",
                     source_prefix_ranges=networks(extras.source_subnets),
                 )
-                place.chain(rule.route, wanted, match.origin)
+                place.chain(rule.route, wanted, place.faults(extras, f"tls-{index}"), match.origin)
     return place.ruled(complete=bool(place.chains))
 
 
@@ -60,11 +61,12 @@ def tcp_rules(
     """The last rule looked at is one that takes every connection to these addresses."""
     place = _Place(virtual_service, host, entrance, upstreams)
     for index, rule in enumerate(virtual_service.tcp):
-        source = virtual_service.extras.of_tcp(index).source
-        for match, at in _matches(rule, source, place.conditions):
+        extras = virtual_service.extras.of_tcp(index)
+        for match, at in _matches(rule, extras.source, place.conditions):
             subnets = networks(match.destination_subnets)
             sources = networks((match.source_subnet,) if match.source_subnet else ())
-            place.chain(rule.route, ChainMatch(prefix_ranges=subnets or prefixes, source_prefix_ranges=sources), at)
+            wanted = ChainMatch(prefix_ranges=subnets or prefixes, source_prefix_ranges=sources)
+            place.chain(rule.route, wanted, place.faults(extras, f"tcp-{index}"), at)
             if not sources and (not subnets or set(subnets) == set(prefixes)):
                 return place.ruled(complete=True)
     return place.ruled(complete=False)
@@ -82,12 +84,13 @@ def _matches(
 class _Place:
     """Where the rules of a VirtualService are read: on this host, for connections that come in at this entrance."""
 
-    __slots__ = ("_destinations", "_virtual_service", "chains", "conditions", "problems")
+    __slots__ = ("_destinations", "_port", "_virtual_service", "chains", "conditions", "problems")
 
     def __init__(
         self, virtual_service: VirtualService, host: Host, entrance: Entrance, upstreams: tuple[Upstream, ...]
     ) -> None:
         self._virtual_service = virtual_service
+        self._port = entrance.port
         self._destinations = Destinations(
             virtual_service, host.settings.domain_suffix, entrance.port, upstreams, captured=entrance.captured
         )
@@ -95,9 +98,14 @@ class _Place:
         self.chains: list[TcpChain] = []
         self.problems: list[Problem] = []
 
-    def chain(self, route: Sequence[RouteDestination], match: ChainMatch, origin: Origin) -> None:
+    def faults(self, extras: L4RouteExtras, rule: str) -> ConnectionFaults | None:
+        return connection_faults(extras.l4_fault, f"{self._stat_prefix()}_{rule}_{self._port}")
+
+    def chain(
+        self, route: Sequence[RouteDestination], match: ChainMatch, faults: ConnectionFaults | None, origin: Origin
+    ) -> None:
         found, problems = connection_chain(
-            route, self._destinations, match=match, stat_prefix=self._stat_prefix(), origin=origin
+            route, self._destinations, match=match, stat_prefix=self._stat_prefix(), faults=faults, origin=origin
         )
         self.chains.append(found)
         self.problems.extend(problem for problem in problems if problem not in self.problems)

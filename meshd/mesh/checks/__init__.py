@@ -9,7 +9,6 @@ from meshd.mesh.checks.destinations import destinations
 from meshd.mesh.checks.duplicate_hosts import duplicate_hosts
 from meshd.mesh.checks.egress_loops import egress_loops
 from meshd.mesh.checks.egress_proxies import egress_proxies
-from meshd.mesh.checks.extras import unsupported_extras
 from meshd.mesh.checks.gateways import bound_virtual_services, conflicting_servers, idle_gateways
 from meshd.mesh.checks.hosts import ambiguous_hosts
 from meshd.mesh.checks.http2_errors import http2_errors
@@ -45,5 +44,4 @@ CHECKS: Final[tuple[Check, ...]] = (
     idle_exemptions,
     http2_errors,
     doubtful_tls,
-    unsupported_extras,
 )
