@@ -68,8 +68,9 @@ def short_version(full: str) -> str:
 
 
 def hot_restart_version(binary: Path) -> str:
-    """Two Envoys hand over to each other only when this is the same. Envoy prints it on stderr."""
-    return _ask(binary, "--hot-restart-version").strip()
+    """Two Envoys hand over to each other only when this is the same. Envoy prints it on stderr, after its warnings."""
+    said = _ask(binary, "--hot-restart-version").split()
+    return said[-1] if said else ""
 
 
 def install(target: Path) -> Path:

@@ -87,6 +87,15 @@ def test_the_real_binary_tells_its_versions(envoy_binary: Path) -> None:
     assert binary.hot_restart_version(envoy_binary).startswith("11.")
 
 
+def test_what_envoy_says_before_its_hot_restart_version_is_not_part_of_it(tmp_path: Path) -> None:
+    """On a host without cgroup v1 it begins with a warning (seen in the lab, where no proxy was handed over then)."""
+    envoy = tmp_path / "envoy"
+    envoy.write_text("#!/bin/sh\necho '[warning][misc] Expected cgroup v1 files not accessible' >&2\necho 11.104 >&2\n")
+    envoy.chmod(0o755)
+
+    assert binary.hot_restart_version(envoy) == "11.104"
+
+
 def test_a_replaced_binary_is_asked_again(tmp_path: Path) -> None:
     envoy = tmp_path / "envoy"
     for number in ("1.40.0", "1.40.1-rc"):

@@ -65,7 +65,7 @@ class Load:
             connection.close()
             if fresh:
                 self.outcomes[type(error).__name__] += 1
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
             self.outcomes[type(error).__name__] += 1
         else:
