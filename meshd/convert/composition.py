@@ -8,7 +8,7 @@ from typing import Final
 
 import re2
 
-from meshd.resources.answers import HTTPRewrite
+from meshd.resources.answers import HTTPRewrite, RegexRewrite
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.legacy.string_match import StringMatch as OldMatch
 from meshd.resources.string_match import StringMatch
@@ -94,7 +94,17 @@ def corrected(
     """C-IN-07: of the prefix that the rule rewrites, what the composed match asks for beyond it is kept."""
     prefix = (rule.uri.prefix if rule.uri else "/") if rule else "/"
     uri = composed.uri
-    asked = (uri.exact if uri.exact is not None else uri.prefix) if uri else None
-    if rewrite is None or rewrite.uri is None or prefix is None or asked is None:
+    if rewrite is None or rewrite.uri is None or prefix is None or uri is None:
         return rewrite
+    if uri.regex is not None:
+        return _of_prefix(rewrite, prefix)
+    asked = (uri.exact if uri.exact is not None else uri.prefix) or ""
     return replace(rewrite, uri=rewrite.uri + asked[len(prefix) :]) if asked.startswith(prefix) else rewrite
+
+
+def _of_prefix(rewrite: HTTPRewrite, prefix: str) -> HTTPRewrite:
+    """Where the match is a regex, a `uri` would be the whole path."""
+    literal = (rewrite.uri or "").replace("\\", r"\\")
+    pattern = re2.escape(prefix).replace(r"\/", "/")
+    by_regex = RegexRewrite(match=f"^{pattern}", rewrite=literal, origin=rewrite.origin.at("uri"))
+    return replace(rewrite, uri=None, uri_regex_rewrite=by_regex)

@@ -122,6 +122,13 @@ spec: {{secretRoot: $secrets}}
         + asking(authority="www.live", uri="{prefix: /old/a}"),
     )
 }
+{
+    ingress(
+        "numbered",
+        "port: 80, precedence: 1, destination: {name: reviews}, "
+        + asking(authority="numbered.live", uri="{regex: '/old/[0-9]+/.*'}"),
+    )
+}
 {ingress("by-number", f"port: 8080, destination: {{name: shop}}, destinationPort: 1, {asking(uri='/number')}")}
 {ingress("by-name", f"port: 8080, destination: {{name: shop}}, destinationPortName: http-two, {asking(uri='/name')}")}
 {ingress("a-tie", f"port: 8080, destination: {{name: shop}}, destinationPort: 2, {asking(uri='/tie')}")}
@@ -194,6 +201,8 @@ CASES = (
         "C-IN-07-a-rewrite-keeps-what-is-beyond-the-prefix",
         at("www.live", "/old/a/b").gives(by="v1", path="/new/a/b"),
         at("www.live", "/old/b").gives(404),
+        at("numbered.live", "/old/7/b?old=1").gives(by="v1", path="/new/7/b?old=1"),
+        at("numbered.live", "/old/a").gives(404),
     ),
     asked(
         "IR-10-precedence-and-rules-for-every-host",
