@@ -111,7 +111,7 @@ def virtual_service_of(  # noqa: PLR0917
         namespace=namespace,
         hosts=(host,),
         gateways=tuple(_gateway_name(server) for server in sorted({edge.server for edge in edges})),
-        http=tuple(_distinct(_reached(entry for entries in composed for entry in entries))),
+        http=tuple(_reached(entry for entries in composed for entry in entries)),
         tcp=tuple(entry for edge in edges if edge.is_tcp for entry in _connections(edge, rules, subsets, scene)),
         sources=tuple(sources.values()),
     )
@@ -126,15 +126,6 @@ def _reached(entries: Iterator[HTTPEntry]) -> Iterator[HTTPEntry]:
             yield entry
         if replace(match, port=0).takes_everything and not (entry.extras.also or entry.extras.source):
             taken.add(match.port)
-
-
-def _distinct(entries: Iterator[HTTPEntry]) -> Iterator[HTTPEntry]:
-    """Rules of two namespaces may have one name; extras are kept by it."""
-    seen: dict[str, int] = {}
-    for entry in entries:
-        count = seen[entry.route.name] = seen.get(entry.route.name, 0) + 1
-        name = entry.route.name if count == 1 else f"{entry.route.name}.{count}"
-        yield replace(entry, route=replace(entry.route, name=name))
 
 
 def _composed(edge: Edge, group: tuple[Ruled, ...], subsets: Subsets, scene: Scene) -> Iterator[HTTPEntry]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from meshd.convert.names import hashed, sanitised
 from meshd.convert.report import Findings, Report
-from meshd.fields import ip_or_cidr, is_ip
+from meshd.fields import fqdn, ip_or_cidr, is_ip
 from meshd.names import ServiceHost
 from meshd.problems import Origin
 from meshd.registry.service import Port as ServicePort
@@ -135,10 +135,11 @@ def united(text: str, *rules: EgressRule) -> United:
 
 def _host_of_address(rule: EgressRule) -> str:
     """A name for what has none. `.invalid` can never be looked up by accident (C-EG-02)."""
-    name = sanitised(rule.metadata.name).lower()
-    if len(name) > 63:
-        name = hashed(name, rule.metadata.name)
-    return f"{name}.{rule.metadata.namespace}.egress.invalid"
+    name = rule.metadata.name
+    end = f"{rule.metadata.namespace}.egress.invalid"
+    if fqdn(f"{name}.{end}"):
+        name = hashed(sanitised(name), name)
+    return f"{name}.{end}"
 
 
 # --- behind the egress proxy, where connections are told apart by address alone --------------------------------

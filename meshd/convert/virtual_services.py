@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import count
 
 from meshd.convert.drafts import Draft, metadata, origin_of
 from meshd.convert.names import of_host, provisional
@@ -65,6 +67,7 @@ def assembled(
     tcp: tuple[L4Entry, ...] = (),
     sources: tuple[LegacyResource, ...],
 ) -> Draft:
+    http = tuple(_distinct(http))
     resource = VirtualService(
         metadata=metadata(name, namespace, sources),
         hosts=hosts,
@@ -80,6 +83,20 @@ def assembled(
         tcp=_by_position(tcp),
     )
     return Draft(resource=resource, sources=sources, extras=extras)
+
+
+def _distinct(entries: Iterable[HTTPEntry]) -> Iterator[HTTPEntry]:
+    """Rules may be called the same, or as routes are that come of others; extras are kept by these names."""
+    entries = tuple(entries)
+    taken = {entry.route.name for entry in entries}
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.route.name
+        if name in seen:
+            name = next(f"{name}.{number}" for number in count(2) if f"{name}.{number}" not in taken)
+            taken.add(name)
+        seen.add(name)
+        yield replace(entry, route=replace(entry.route, name=name))
 
 
 def _by_position(entries: Iterable[L4Entry]) -> dict[str, L4RouteExtras]:
