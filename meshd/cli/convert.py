@@ -34,7 +34,7 @@ def command(context: click.Context, paths: tuple[Path, ...], output: str, report
     for line in report_lines(found.problems):
         click.echo(line, err=True)
     click.echo(_summary(found), err=True)
-    text = to_json(found.resources) if output == "json" else to_yaml(found.resources, found.problems)
+    text = to_json(found.resources) if output == "json" else to_yaml(found.resources, found.problems, found.dormant)
     click.echo(text, nl=False)
     context.exit(NO if errors(found.problems) else 0)
 
@@ -57,4 +57,6 @@ def _write(path: Path, text: str) -> None:
 def _summary(found: Older) -> str:
     counts = Counter(verdict(problem) for problem in found.problems)
     told = ", ".join(f"{each}: {counts[each]}" for each in VERDICTS if counts[each])
-    return f"{found.given} of the older kinds became {len(found.resources)} of today's{f' ({told})' if told else ''}"
+    asleep = f" and {len(found.dormant)} that wait for their hosts" if found.dormant else ""
+    became = f"{found.given} of the older kinds became {len(found.resources)} of today's{asleep}"
+    return f"{became} ({told})" if told else became

@@ -36,6 +36,8 @@ from meshd.memo import Memo
 from meshd.names import ServiceHost
 from meshd.problems import Problems
 from meshd.registry.did_you_mean import Known
+from meshd.registry.hosts import canonical
+from meshd.resources.destination_rule import DestinationRule
 from meshd.resources.legacy import DestinationPolicy, EgressRule, IngressRule, LegacyResource, RouteRule
 from meshd.resources.resource import Resource
 from meshd.resources.virtual_service import VirtualService
@@ -46,7 +48,7 @@ S = TypeVar("S", RouteRule, DestinationPolicy)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
-    """`resources` by kind, namespace and name; `dormant`: more of them, whose hosts are not there yet (C-HOST-04)."""
+    """`resources` by kind, namespace and name; `dormant`: more of them, whose hosts nobody has yet (C-HOST-04)."""
 
     resources: tuple[Resource, ...] = ()
     dormant: tuple[Resource, ...] = ()
@@ -70,10 +72,14 @@ def convert(legacy: tuple[LegacyResource, ...], stage: Surroundings, memo: Memo)
 
 
 def _waits(resource: Resource, hosts: Neighbourhood) -> bool:
-    """Of what rules alone lead to, for a host that nobody has: it would be an error of today's kinds."""
-    if not isinstance(resource, VirtualService) or resource.gateways:
-        return False
-    return all(hosts.is_missing(ServiceHost(host)) for host in resource.hosts)
+    """What is about a host that nobody has would be an error of today's kinds, or catch what is sent elsewhere."""
+    match resource:
+        case DestinationRule():
+            return hosts.is_missing(canonical(resource.host))
+        case VirtualService(gateways=()):
+            return all(hosts.is_missing(canonical(host)) for host in resource.hosts)
+        case _:
+            return False
 
 
 def _of_kind(kind: type[L], legacy: Iterable[LegacyResource]) -> list[L]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from typing import Final, TypeVar
 
+from meshd.convert.full_names import with_full_names
 from meshd.convert.names import settle
 from meshd.convert.surroundings import Surroundings
 from meshd.fields import Message
@@ -109,7 +110,7 @@ def _finished(draft: Draft, name: str, called: _Called, memo: Memo) -> Resource:
             http=tuple(_http(each, own) for each in resource.http),
             tcp=tuple(_tcp(each, own) for each in resource.tcp),
         )
-    return _kept(resource, memo)
+    return _kept(with_full_names(resource), memo)
 
 
 def _http(route: HTTPRoute, names: Mapping[str, str]) -> HTTPRoute:

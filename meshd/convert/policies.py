@@ -49,6 +49,10 @@ def order(policy: DestinationPolicy) -> tuple[str, str]:
 
 def policies(host: ServiceHost, given: Iterable[DestinationPolicy], scene: Scene) -> Policies:
     """`given`: those of a host, in their order."""
+    given = tuple(given)
+    if scene.is_missing(host):
+        message = f"no ServiceEntry has the host {host!r}, so that this policy does nothing"
+        scene.report.add("W-DEST-UNKNOWN", given[0].destination.origin, message, near=host)
     by_source: dict[SourceKey | None, dict[Labels, DestinationPolicy]] = {}
     sources: dict[SourceKey, Source] = {}
     for policy in given:

@@ -66,5 +66,10 @@ def told(found: Iterable[Finding], known: Known) -> Problems:
         if each.once:
             before.add(each.problem.code)
         problem = each.problem
-        problems.append(replace(problem, hint=known.near(each.near)) if each.near else problem)
+        problems.append(replace(problem, hint=_near(each.near, known)) if each.near else problem)
     return in_order(problems)
+
+
+def _near(host: ServiceHost, known: Known) -> str:
+    """Only `service` gives a name without a dot: it is taken as it stands (C-HOST-01)."""
+    return known.near(host) if "." in host else f"service is a full name; for a service of the mesh, write name: {host}"

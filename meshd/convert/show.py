@@ -32,16 +32,27 @@ _ALWAYS: Final[Mapping[str, frozenset[str]]] = {
 _COMMENTED: Final = frozenset({"http", "tls", "tcp", "subsets"})
 """Lists of a spec the entries of which come from different objects."""
 
+_ASLEEP: Final = """\
+# No ServiceEntry has the hosts of what follows, which did nothing so far and would be an error here.
+# Take the marks away once there are such hosts.
+"""
+
 _PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
 _PLAIN_DURATION: Final = re.compile(r"([0-9]+(ms|us|h|m|s))+")
 _WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
 
-def to_yaml(resources: Iterable[Resource], report: Iterable[Problem]) -> str:
-    """The report stands at the beginning, as comments."""
+def to_yaml(resources: Iterable[Resource], report: Iterable[Problem], dormant: Iterable[Resource] = ()) -> str:
+    """The report stands at the beginning, as comments; what is dormant at the end, as such, too."""
     told = "".join(f"# {line}\n" for line in report_lines(report))
-    return told + "".join(f"---\n{_document(resource)}" for resource in resources)
+    asleep = "".join(f"# ---\n{_commented_out(_document(resource))}" for resource in dormant)
+    heading = _ASLEEP if asleep else ""
+    return told + "".join(f"---\n{_document(resource)}" for resource in resources) + heading + asleep
+
+
+def _commented_out(document: str) -> str:
+    return "".join(f"# {line}\n" for line in document.splitlines())
 
 
 def to_json(resources: Iterable[Resource]) -> str:
@@ -118,10 +129,15 @@ def _commented(resource: Resource, name: str, value: object) -> Iterator[str]:
 
 
 def _comment(message: Message) -> str:
-    if isinstance(message, HTTPRoute) and message.name.rpartition(".")[2] == DEFAULT:
-        return "all other requests, which went to all versions"
     resource = message.origin.resource
+    if isinstance(message, HTTPRoute) and _is_called_default(message.name) and not _is_called_default(str(resource)):
+        return "all other requests, which went to all versions"
     return f"{resource}: {_place(message.origin)}" if resource else _place(message.origin)
+
+
+def _is_called_default(name: str) -> bool:
+    """So may a rule be."""
+    return name.rpartition(".")[2].rpartition("/")[2] == DEFAULT
 
 
 def _place(at: Origin) -> str:

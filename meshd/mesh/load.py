@@ -78,9 +78,13 @@ def load(files: Mapping[str, BlobId], read: Read, memo: Memo, *, isolated: bool 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Older:
-    """What the older kinds of some files come to: all but those with an error; `given` counts them."""
+    """What the older kinds of some files come to: all but those with an error; `given` counts them.
+
+    `dormant`: what is about hosts that nobody has yet, and would be an error, or something else, until somebody has.
+    """
 
     resources: tuple[Resource, ...]
+    dormant: tuple[Resource, ...]
     problems: Problems
     given: int
 
@@ -95,7 +99,7 @@ def load_older(files: Mapping[str, BlobId], read: Read, memo: Memo) -> Older:
     converted = older_kinds(resources, memo, is_whole=is_whole)
     problems_of_files = (problem for file in read_files for problem in file.decoded.problems)
     found = [*limits, *problems_of_files, *_given_twice(read_files, resources), *converted.problems]
-    return Older(resources=(*converted.resources, *converted.dormant), problems=in_order(found), given=len(older))
+    return Older(resources=converted.resources, dormant=converted.dormant, problems=in_order(found), given=len(older))
 
 
 def _checked(mesh: Mesh, memo: Memo) -> Iterator[Problem]:

@@ -57,7 +57,7 @@ def converted(*texts: str) -> Conversion:
     """The texts are files. What is printed is read again on the way: it has to be valid for meshd itself."""
     files = {f"{index}.yaml": BlobId(text) for index, text in enumerate(texts)}
     older = load_older(files, str.encode, Memo())
-    text = to_yaml(older.resources, older.problems)
+    text = to_yaml(older.resources, older.problems, older.dormant)
     again = decode_file("converted.yaml", text.encode(), ALL_KINDS)
     assert [str(problem) for problem in again.problems if problem.is_error] == []
     assert len(again.resources) == len(older.resources)

@@ -81,9 +81,10 @@ def test_c_host_04_rules_for_a_host_that_is_not_there_wait():
     mesh = loaded(text, REVIEWS).mesh
 
     assert "W-DEST-UNKNOWN" in made.codes
-    assert routes(made, "later-default")
+    assert [each.metadata.name for each in made.older.dormant] == ["later-default"] * 2
+    assert made.objects == []
     assert mesh is not None
-    assert mesh.virtual_services == {}
+    assert (mesh.virtual_services, mesh.destination_rules) == ({}, {})
 
 
 def test_c_gen_03_rules_of_all_namespaces_are_one_virtual_service():
