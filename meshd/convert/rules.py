@@ -21,12 +21,16 @@ _GRPC: Final = frozenset({"GRPC", "GRPC-WEB"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a share of the traffic goes; no labels are all versions. A `weight` of 0 is that of a single target."""
+    """Where a share of the traffic goes; no labels are all versions. A `weight` of 0 is that of a single target.
+
+    `named`: where the rule names the host, if it is another than its own.
+    """
 
     host: ServiceHost
     labels: Labels
     weight: int
     origin: Origin
+    named: Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +90,7 @@ def _counting(host: ServiceHost, group: Sequence[RouteRule], scene: Scene) -> It
             mirror=mirror,
             who=who,
             of_http=rule.is_of_http,
-            of_tcp=rule.is_of_tcp,
+            of_tcp=rule.is_of_tcp and bool(targets),
         )
 
 
@@ -147,7 +151,7 @@ def _targets(rule: RouteRule, host: ServiceHost, scene: Scene) -> tuple[Target, 
     if rule.redirect:
         return ()
     if not rule.route:  # C-RR-09
-        return (Target(host=host, labels=frozenset(), weight=0, origin=rule.origin),)
+        return (Target(host=host, labels=frozenset(), weight=0, origin=rule.origin, named=rule.origin),)
     found = []
     for each in rule.route:
         to = scene.host_of(each.destination, rule.metadata.namespace) if each.destination else host
@@ -157,6 +161,7 @@ def _targets(rule: RouteRule, host: ServiceHost, scene: Scene) -> tuple[Target, 
                 labels=_version(each.version, to, each.origin, scene),
                 weight=(each.weight or 0) if len(rule.route) > 1 else 0,
                 origin=each.origin,
+                named=each.destination.origin if each.destination else each.origin,
             )
         )
     return tuple(found)
@@ -165,7 +170,7 @@ def _targets(rule: RouteRule, host: ServiceHost, scene: Scene) -> tuple[Target, 
 def _target(service: IstioService, rule: RouteRule, scene: Scene) -> Target:
     host = scene.host_of(service, rule.metadata.namespace)
     version = _version(service.labels, host, service.origin, scene)
-    return Target(host=host, labels=version, weight=0, origin=service.origin)
+    return Target(host=host, labels=version, weight=0, origin=service.origin, named=service.origin)
 
 
 def _version(given: Mapping[str, str], host: ServiceHost, at: Origin, scene: Scene) -> Labels:
@@ -180,14 +185,12 @@ def _version(given: Mapping[str, str], host: ServiceHost, at: Origin, scene: Sce
 def _is_sound(
     rule: RouteRule, host: ServiceHost, targets: tuple[Target, ...], mirror: Target | None, scene: Scene
 ) -> bool:
-    unknown = [
-        each for each in (*targets, *((mirror,) if mirror else ())) if each.host != host and scene.is_missing(each.host)
-    ]
+    others = [each for each in (*targets, *((mirror,) if mirror else ())) if each.host != host]
+    unknown = [each for each in others if scene.is_missing(each.host)]
     for each in unknown:
         message = f"no ServiceEntry has the host {each.host!r}"
-        scene.report.add("E-DEST-UNKNOWN", each.origin.at("destination"), message, near=each.host)
-    others = [each for each in (*targets, *((mirror,) if mirror else ())) if each.host != host]
-    past_proxy = [each for each in others if scene.leads_past_proxy(each.host, each.origin.at("destination"))]
+        scene.report.add("E-DEST-UNKNOWN", each.named, message, near=each.host)
+    past_proxy = [each for each in others if scene.leads_past_proxy(each.host, each.named)]
     return _check_http2_error(rule, targets, scene) and not (unknown or past_proxy)
 
 

@@ -86,6 +86,9 @@ class RouteRule(LegacyResource):
         for name, given in self._of_http():
             if given and name in _OF_FORWARDING:
                 yield doubtful(self.origin.at(name), f"{name} has no effect beside redirect")
+        if self.is_of_tcp and self.is_of_http and self.match:
+            message = "tcp has no effect beside redirect: a connection cannot be sent elsewhere"
+            yield doubtful(self.match.origin.at("tcp"), message, "give connections a rule of their own")
 
     def _check_rewrite(self) -> Iterator[Problem]:
         """RWR-04."""
