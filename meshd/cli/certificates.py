@@ -12,7 +12,7 @@ _TAKEN: Final = 11
 """Columns, by the titles of the sections."""
 
 _URGENCY: Final = ("expired", "missing", "invalid", "unreadable", "expires", "ok")
-_WORDS: Final = {"certificate": "", "ca": "CA ", "crl": "revocations "}
+_WORDS: Final = {"certificate": "", "ca": "CA ", "crl": "revocations ", "credentials": "credentials "}
 
 Certificate = dict[str, Any]
 

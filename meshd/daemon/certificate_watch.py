@@ -1,4 +1,6 @@
-"""When the certificates of what is served are looked at: on a schedule and soon after a delivery, never on the loop."""
+"""When the certificates and credentials of what is served are looked at: on a schedule and soon after a delivery, never
+on the loop.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,18 @@ from typing import Final, Protocol
 
 import structlog
 
-from meshd.daemon.certificates import Certificate, judged, tell
+from meshd.daemon.certificates import Certificate, credentials_judged, judged, tell
+from meshd.deliver import credential_files
 from meshd.deliver.certificates import CertificateFiles, Content, Fault, HostFile
 from meshd.names import ProxyName, SecretName
-from meshd.plan import ProxyPlan, Secret
+from meshd.plan import Credentials, ProxyPlan, Secret
 from meshd.proxies.admin import InUse
 
 log = structlog.get_logger()
 
 EVERY: Final = timedelta(seconds=2)
 ASK_EVERY: Final = timedelta(minutes=1)
+"""A proxy that gave no answer."""
 DOUBT_EVERY: Final = timedelta(seconds=10)
 READING: Final = timedelta(seconds=1.5)
 """What Envoy is given to read a file that is new."""
@@ -92,9 +96,10 @@ class CertificateWatch:
             return
         distinct = tuple(dict.fromkeys(secret for each in secrets.values() for secret in each))
         before, self._found = self._found, await asyncio.to_thread(self._files.look, distinct)
+        shown = await asyncio.to_thread(_shown, self._host.plans())
         now = self._now()
         await self._use.look(self._found, frozenset(self._found) - frozenset(before), secrets, now)
-        was, self._seen = self._seen, tuple(self._certificates(secrets, now))
+        was, self._seen = self._seen, (*self._certificates(secrets, now), *shown)
         tell(was, self._seen)
         self._told(self._seen)
 
@@ -103,8 +108,20 @@ class CertificateWatch:
             yield judged(each, _takers(each, secrets), now, used=self._use.of(each))
 
 
+def _shown(plans: tuple[ProxyPlan, ...]) -> tuple[Certificate, ...]:
+    """The credentials that the proxies show to others. Envoy says nothing of these, so each look is at the files."""
+    takers: dict[Credentials, list[ProxyName]] = {}
+    for plan in plans:
+        for each in plan.credentials:
+            takers.setdefault(each, []).append(plan.proxy)
+    return tuple(
+        credentials_judged(each, tuple(proxies), credential_files.fault(each)) for each, proxies in takers.items()
+    )
+
+
 class _Use:
-    """Whether the proxies have read what the files hold.
+    """Whether the proxies have read what the files hold. They are asked when a file is another one, until all of them
+    have it: each answer costs Envoy's main thread a list of all that it has.
 
     Of a file that is new nothing is known until the next look, and a proxy that was found to have another certificate
     is asked twice before that is told: it may be about to read.
@@ -131,18 +148,34 @@ class _Use:
             self._ask_at = now + READING
         elif self._ask_at is not None and now >= self._ask_at:
             before = frozenset(file for file, used in self._known.items() if not used)
-            self._known = dict(await self._asked(files, secrets))
+            answers = await self._answers(files)
+            says = {proxy: answer for proxy, answer in answers.items() if answer is not None}
+            self._known = dict(_used(files, secrets, says))
             others = frozenset(file for file, used in self._known.items() if not used)
             self._doubted = others & before
-            self._ask_at = now + (ASK_EVERY if not others else DOUBT_EVERY if others == before else READING)
+            self._ask_at = _next(now, others=others, before=before, silent=len(says) < len(answers))
 
-    async def _asked(self, files: tuple[HostFile, ...], secrets: Secrets) -> list[tuple[HostFile, bool]]:
+    async def _answers(self, files: tuple[HostFile, ...]) -> Mapping[ProxyName, InUse | None]:
         counts = {file.secret.name: file.found.count for file in files if isinstance(file.found, Content)}
         proxies = [plan.proxy for plan in self._host.plans() if 0 < listed(plan, counts) <= MOST_LISTED]
         answers = await asyncio.gather(*(self._host.in_use(proxy) for proxy in proxies))
-        says = {proxy: answer for proxy, answer in zip(proxies, answers, strict=True) if answer is not None}
-        asked = ((file, [says[proxy] for proxy in _takers(file, secrets) if proxy in says]) for file in files)
-        return [(file, used) for file, told in asked if (used := _has(file, told)) is not None]
+        return dict(zip(proxies, answers, strict=True))
+
+
+def _next(now: datetime, *, others: frozenset[HostFile], before: frozenset[HostFile], silent: bool) -> datetime | None:
+    """None once all are in use: what a proxy has read it keeps."""
+    if others:
+        return now + (DOUBT_EVERY if others == before else READING)
+    return now + ASK_EVERY if silent else None
+
+
+def _used(
+    files: tuple[HostFile, ...], secrets: Secrets, says: Mapping[ProxyName, InUse]
+) -> Iterator[tuple[HostFile, bool]]:
+    for file in files:
+        used = _has(file, [says[proxy] for proxy in _takers(file, secrets) if proxy in says])
+        if used is not None:
+            yield file, used
 
 
 def listed(plan: ProxyPlan, counts: Mapping[SecretName, int]) -> int:

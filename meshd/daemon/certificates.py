@@ -1,6 +1,7 @@
 """A file of a secret, the time of day, and whether the proxies use it -> a certificate as status tells it, and the log.
 
-What the file holds comes from `deliver/certificates.py`. When to look is `certificate_watch.py`'s.
+Credentials are told in the same list, though nothing of them has a date. What the files hold comes from
+`deliver/certificates.py` and `deliver/credential_files.py`. When to look is `certificate_watch.py`'s.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from meshd.control import Json
 from meshd.deliver.certificates import Content, Fault, HostFile, Kind
 from meshd.deliver.lifetime import Stage
 from meshd.names import ProxyName
+from meshd.plan import Credentials
 from meshd.problems import Origin
 
 log = structlog.get_logger()
@@ -35,12 +37,13 @@ _STATES: Final[Mapping[Stage, State]] = {
 class Certificate:
     """One file that proxies of this host take, and how it is with it.
 
-    `secret`: as Envoy knows it. `credential` is empty where the resource names the file itself. `urgent`: it expires
-    within a week. `in_use`: the proxies run with what the file holds now; None while that is not known.
+    `secret`: as Envoy knows it; empty of credentials, which Envoy reads by their path. `credential` is empty where the
+    resource names the file itself. `urgent`: it expires within a week. `in_use`: the proxies run with what the file
+    holds now; None while that is not known.
     """
 
     proxies: tuple[ProxyName, ...]
-    kind: Kind
+    kind: Kind | Literal["credentials"]
     path: str
     secret: str
     credential: str
@@ -108,6 +111,19 @@ def judged(file: HostFile, proxies: tuple[ProxyName, ...], now: datetime, *, use
     return _read(unread, file.found, now, used=used)
 
 
+def credentials_judged(credentials: Credentials, proxies: tuple[ProxyName, ...], fault: Fault | None) -> Certificate:
+    return Certificate(
+        proxies=proxies,
+        kind="credentials",
+        path=credentials.file,
+        secret="",
+        credential=_credential(credentials.file, credentials.below),
+        state=fault.flaw if fault else "ok",
+        reason=fault.text if fault else "",
+        origin=credentials.origin,
+    )
+
+
 def _read(unread: Certificate, found: Content, now: datetime, *, used: bool | None) -> Certificate:
     stage = found.lifetime.stage(now)
     return replace(
@@ -160,13 +176,17 @@ def _log(certificate: Certificate) -> None:
     quiet = certificate.state in {"ok", "unreadable"} and not certificate.superseding
     say = log.info if quiet else log.warning
     say(
-        f"certificate.{'unused' if certificate.superseding else certificate.state}",
+        f"{_called(certificate)}.{'unused' if certificate.superseding else certificate.state}",
         path=certificate.path,
         subject=certificate.subject,
         expires=_when(certificate.expires),
         why=certificate.reason,
         at=str(certificate.origin) if certificate.origin.file else "",
     )
+
+
+def _called(certificate: Certificate) -> str:
+    return "credentials" if certificate.kind == "credentials" else "certificate"
 
 
 def _when(moment: datetime | None) -> str:

@@ -47,8 +47,10 @@ def _named(certificates: list[Certificate]) -> str:
 def _certificate_sentence(certificate: Certificate) -> str:
     if certificate.state == "expires":
         return f"{certificate.path} expires {certificate.expires:%Y-%m-%d %H:%M} UTC"
-    # Envoy reads a file whole and well formed, or goes on with the last that was; an expired one it does read.
-    kept = certificate.state in {"missing", "invalid"} and not certificate.count
+    # Envoy reads a file whole and well formed, or goes on with the last that was; an expired one it does read. Of
+    # credentials it takes every content.
+    kept = certificate.state == "missing" or (certificate.state == "invalid" and certificate.kind != "credentials")
+    kept = kept and not certificate.count
     return f"{certificate.path}: {certificate.reason}" + ("; proxies keep what they have read" if kept else "")
 
 

@@ -16,7 +16,7 @@ from meshd.daemon.certificates import Certificate
 from meshd.daemon.sentences import certificates_condition
 from meshd.deliver.x509 import certificates
 from meshd.names import HostName, ProxyName, SecretName, ServiceHost, cluster_name
-from meshd.plan import CertificateSecret, Cluster, ProxyPlan, Secret, UpstreamTls, ValidationSecret
+from meshd.plan import CertificateSecret, Cluster, Credentials, ProxyPlan, Secret, UpstreamTls, ValidationSecret
 from meshd.problems import Origin, ResourceId
 from meshd.proxies.admin import InUse
 from tests.deliver.certificates import Pair, made, renewed
@@ -38,6 +38,7 @@ class Host:
     """A sidecar whose Envoy has read `read`, or does not say, and a clock that is moved by hand."""
 
     taken: tuple[Secret, ...] = ()
+    shown: tuple[Credentials, ...] = ()
     read: Pair | None = None
     understood: bool = True
     time: datetime = field(default_factory=now)
@@ -51,7 +52,10 @@ class Host:
         tls = UpstreamTls(sni=None, validation=None, certificate=SecretName("credential:web"))
         host, port = ServiceHost("shop.example"), 80
         cluster = Cluster(name=cluster_name(host, port), service=host, port=port, tls=tls)
-        return (ProxyPlan(proxy="sidecar", host=HostName("web-1"), clusters=(cluster,) * self.clusters),)
+        sidecar = ProxyPlan(
+            proxy="sidecar", host=HostName("web-1"), clusters=(cluster,) * self.clusters, credentials=self.shown
+        )
+        return (sidecar, ProxyPlan(proxy="gateway", host=HostName("web-1"), credentials=self.shown))
 
     async def in_use(self, _proxy: ProxyName) -> InUse | None:
         self.asked += 1
@@ -77,6 +81,14 @@ class World:
             origin=AT,
         )
         self.host.taken = (secret,)
+
+    def shows(self, content: bytes) -> Path:
+        """Both proxies, to one that they ask for tunnels."""
+        file = self.directory / "secrets" / "corporate" / "proxy-authorization"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        self.host.shown = (Credentials(file=str(file), below=str(self.directory / "secrets"), origin=AT),)
+        return file
 
     def looks(self, later: timedelta = EVERY) -> Certificate:
         self.host.time += later
@@ -202,7 +214,7 @@ def test_what_a_proxy_does_not_say_is_not_known(world: World):
     assert [world.looks(ASK_EVERY).in_use for _ in range(4)] == [None] * 4
 
 
-def test_envoy_is_asked_after_a_change_and_then_each_minute(world: World):
+def test_envoy_is_asked_after_a_change_and_never_again_once_it_has_everything(world: World):
     pair = made(world.directory, "web")
     world.takes(pair)
     world.host.read = pair
@@ -210,9 +222,21 @@ def test_envoy_is_asked_after_a_change_and_then_each_minute(world: World):
         world.looks()
     assert world.host.asked == 1
 
-    world.looks(ASK_EVERY)
+    for _ in range(10):
+        world.watch.soon()
+        world.looks(ASK_EVERY)
 
-    assert world.host.asked == 2
+    assert world.host.asked == 1
+
+
+def test_a_proxy_that_does_not_answer_is_asked_again(world: World):
+    pair = made(world.directory, "web")
+    world.takes(pair)
+    assert [world.looks().in_use for _ in range(3)] == [None] * 3
+
+    world.host.read = pair
+
+    assert world.looks(ASK_EVERY).in_use is True
 
 
 def test_envoy_is_not_asked_when_it_would_have_to_list_too_many(world: World):
@@ -267,6 +291,40 @@ def test_a_list_of_revocations_is_dated_and_nobody_says_whether_it_is_in_use(wor
     told = {each.kind: (each.state, each.in_use) for each in world.told[-1]}
 
     assert told == {"ca": ("ok", None), "crl": ("expired", None)}
+
+
+CREDENTIALS = b"Basic bWVzaGQ6czNjcmV0"
+
+
+def test_credentials_that_are_renewed_badly_are_told_and_nothing_of_what_they_are(world: World, events):
+    """Envoy takes any content: no tunnel opens from then on."""
+    file = world.shows(CREDENTIALS)
+    assert world.looks().state == "ok"
+
+    file.write_bytes(CREDENTIALS + b"\n")
+
+    assert world.looks().state == "invalid"
+    status, reason, message = certificates_condition(world.told[-1])
+    assert (status, reason) == ("False", "Invalid")
+    assert message.startswith(f"{file}: they end in a line break, which Envoy would send too; ")
+    assert "keep what they have read" not in message
+    file.write_bytes(CREDENTIALS)
+    assert world.looks().state == "ok"
+    assert names(events) == ["credentials.invalid", "credentials.ok"]
+    assert CREDENTIALS.decode() not in str([*events, *world.told])
+
+
+def test_credentials_that_go_away_are_told_like_a_certificate(world: World, events):
+    file = world.shows(CREDENTIALS)
+    world.looks()
+
+    file.unlink()
+
+    told = world.looks().as_json()
+    assert (told["kind"], told["state"], told["credential"]) == ("credentials", "missing", "corporate")
+    assert told["proxies"] == ["sidecar", "gateway"]
+    assert "proxies keep what they have read" in certificates_condition(world.told[-1])[2]
+    assert names(events) == ["credentials.missing"]
 
 
 def test_nothing_is_told_before_it_is_understood_what_is_served(world: World):
