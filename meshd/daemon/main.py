@@ -92,8 +92,14 @@ async def until_told(config_path: Path, config: AgentConfig) -> None:
     loop = asyncio.get_running_loop()
     serving = asyncio.create_task(serve(config_path, config), name="daemon")
 
+    told = False
+
     def stop() -> None:
-        if not serving.cancelling():  # a second signal must not interrupt the clearing up: it would leave Envoys
+        # A second signal must not interrupt the clearing up: it would leave Envoys. The task cannot be asked whether it
+        # is being cancelled: it also is, for a moment, whenever a timeout in it is over.
+        nonlocal told
+        if not told:
+            told = True
             log.info("daemon.stopping")
             serving.cancel()
 
