@@ -1,4 +1,4 @@
-"""A machine that keeps the mesh repository, as a company has one: sshd, a user `git`, a key for each who may read it."""
+"""A machine that keeps the mesh repository, as a company has one: sshd, a user `git`, a key for whoever may read it."""
 
 from __future__ import annotations
 

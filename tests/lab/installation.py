@@ -19,10 +19,10 @@ _MESHD = """\
 PYTHONPATH=/opt/meshd/source:/opt/meshd/libraries exec /usr/bin/python3 -m meshd "$@"
 """
 _PLACES = {
-    "meshd.service": "/etc/systemd/system/meshd.service",
-    "meshd-envoy@.service": "/etc/systemd/system/meshd-envoy@.service",
-    "meshd-envoy@gateway.service.d/low-ports.conf": "/etc/systemd/system/meshd-envoy@gateway.service.d/low-ports.conf",
-    "meshd-capture.service": "/etc/systemd/system/meshd-capture.service",
+    "meshd.service": "/usr/lib/systemd/system/meshd.service",
+    "meshd-envoy@.service": "/usr/lib/systemd/system/meshd-envoy@.service",
+    "meshd-envoy@gateway.service.d/low-ports.conf": "/usr/lib/systemd/system/meshd-envoy@gateway.service.d/low-ports.conf",
+    "meshd-capture.service": "/usr/lib/systemd/system/meshd-capture.service",
     "meshd.sysusers": "/usr/lib/sysusers.d/meshd.conf",
     "meshd.rules": "/usr/share/polkit-1/rules.d/50-meshd.rules",
 }
@@ -73,6 +73,13 @@ class Host:
         assert done.returncode in {0, 1}, done.stdout + done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
+
+    def await_condition(self, kind: str, status: str) -> dict[str, Any]:
+        def seen() -> dict[str, Any] | None:
+            conditions = {condition["type"]: condition for condition in self.status()["conditions"]}
+            return conditions[kind] if kind in conditions and conditions[kind]["status"] == status else None
+
+        return until(seen, seconds=40, what=f"{kind} of {self.name} to be {status}")
 
     def await_revision(self, revision: str, *, seconds: int = 40) -> None:
         done = self.meshd("wait", revision, "--timeout", str(seconds))

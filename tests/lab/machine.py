@@ -128,7 +128,7 @@ class Machine:
         self.start()
         self.await_boot()
 
-    def pull_the_plug(self) -> None:
+    def lose_power(self) -> None:
         """As a power failure: nobody is told."""
         assert self._process is not None
         self._process.kill()
@@ -137,7 +137,7 @@ class Machine:
 
     def stop(self) -> None:
         if self._process is not None:
-            self.pull_the_plug()
+            self.lose_power()
         for group in self._groups:
             until(partial(_removed, group), what=f"the end of {self.name}'s processes")
         self._console.close()
@@ -148,6 +148,8 @@ class Machine:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         self._held.close()
+        # The kernel takes its time to end a network, and the cable's name is wanted for the next boot.
+        subprocess.run(self.lab.command("ip", "link", "delete", self._cable), capture_output=True, check=False)
         self._process, self._network, self._init = None, None, 0
 
     @property
@@ -212,12 +214,19 @@ class Machine:
         assert self._network is not None, f"{self.name} is not running"
         return self._network
 
-    def cut(self) -> None:
-        """Its cable is pulled: packets are lost, and nobody is told."""
-        self.lab.run("ip", "link", "set", self._cable, "nomaster")
+    def cut(self, *others: Machine) -> None:
+        """From these, or from everybody: packets are lost, and nobody is told."""
+        for other in others:
+            self.network.run("ip", "route", "replace", "blackhole", f"{other.address}/32")
+        if not others:
+            self.lab.run("ip", "link", "set", self._cable, "nomaster")
 
-    def join(self) -> None:
-        self.lab.run("ip", "link", "set", self._cable, "master", "lab")
+    def join(self, *others: Machine) -> None:
+        """Ends what `cut` began."""
+        for other in others:
+            self.network.run("ip", "route", "delete", "blackhole", f"{other.address}/32")
+        if not others:
+            self.lab.run("ip", "link", "set", self._cable, "master", "lab")
 
     # --- commands ---
 
