@@ -135,6 +135,7 @@ class Daemon:
         self.observed.begin()
         await self.rooms.notice_pushes()
         delivered = await self._reconcile(again=again)
+        await self.rooms.delivery.offer_again()
         await self.rooms.keep_capture()
         self.certificates.soon()
         return await self._keep_proxies() and delivered

@@ -10,6 +10,7 @@ from typing import Final
 from meshd.daemon.status import Proxy
 from meshd.deliver.delivery import Delivery
 from meshd.deliver.delivery import ProxyState as Served
+from meshd.envoy.resource import CLUSTER, LISTENER, ROUTES
 from meshd.proxies.supervisor import ProxyState as Running
 from meshd.proxies.supervisor import Supervisor
 
@@ -47,7 +48,13 @@ class Looking:
             mode=(running.mode if running else None) or "",
             generation=served.generation,
             connected=served.connected,
-            acknowledged=served.connected and active is not None and served.generation == active.number,
+            acknowledged=active is not None and served.generation == active.number and _has_taken_it(served),
             sent=served.resources_sent,
             rejections=tuple(rejection.text for rejection in served.rejections),
         )
+
+
+def _has_taken_it(served: Served) -> bool:
+    """Also of what was refused before this generation came. Of endpoints and secrets Envoy keeps those it has."""
+    refused = {rejection.type_url for rejection in served.rejections}
+    return served.connected and refused.isdisjoint({CLUSTER, LISTENER, ROUTES})

@@ -182,6 +182,15 @@ class Delivery:
             self._stale.set()
         return renewed
 
+    async def offer_again(self) -> None:
+        """What an Envoy refuses when it comes, it may take later: it was started without a file that it needs.
+
+        It waits for nobody, and no revision is to blame.
+        """
+        async with self._turn:
+            for server in self._servers.values():
+                server.offer_again()
+
     def states(self) -> tuple[ProxyState, ...]:
         return tuple(self._state(proxy, server) for proxy, server in sorted(self._servers.items()))
 

@@ -93,6 +93,16 @@ class Stream:
         outdated, gone = subscription.outdated(table), subscription.gone(table)
         return self._responses(type_url, outdated, gone) if outdated or gone else []
 
+    def offer_again(self) -> list[DeltaDiscoveryResponse]:
+        """What was refused, once more: what stood in its way, such as a file that was missing, may be gone."""
+        waiting = {sent.type_url for sent in self.pending.values()}
+        refused = [(type_url, name) for type_url, name in self.rejected if type_url not in waiting]
+        for type_url, name in refused:
+            if name in self.served.table(type_url):
+                self._subscriptions[type_url].known.pop(name, None)
+        concerned = {type_url for type_url, _ in refused}
+        return [each for type_url in _SERVED.values() if type_url in concerned for each in self.update(type_url)]
+
     def begin_push(self) -> None:
         """From here on refusals count against the push that begins."""
         self.refused_in_push.clear()

@@ -106,6 +106,11 @@ class ProxyServer:
             for type_url in types:
                 session.enqueue(session.update(type_url))
 
+    def offer_again(self) -> None:
+        """To each Envoy what it refused; how often is the caller's to decide."""
+        for session in self.sessions:
+            session.enqueue(session.offer_again())
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Returns once the condition holds; it is looked at whenever an Envoy says something, comes or goes."""
         while not condition():

@@ -102,6 +102,35 @@ async def test_a_host_without_the_credentials_refuses_to_go_behind_the_proxy(
         assert await ask(own, "plain.example") == (200, "v1")
 
 
+@on_a_loop
+@pytest.mark.envoy
+async def test_an_envoy_that_starts_without_the_credentials_takes_the_tunnels_once_they_are_back(
+    envoy_binary: Path, short_tmp: Path
+) -> None:
+    own, shown = free_port(), basic("meshd", "s3cret")
+    credentials = short_tmp / "corporate" / "proxy-authorization"
+    credentials.parent.mkdir()
+    credentials.write_text(shown)
+    async with a_backend("v1") as backend, a_delivery(short_tmp) as delivery:
+        proxy = ForwardProxy(expects=shown, leads={f"plain.example:{backend}": backend})
+        with forward_proxy(proxy) as port:
+            said = f"[{{host: 127.0.0.1, port: {port}, credentialName: corporate}}]"
+            mesh = settings(said, f"secretRoot: {short_tmp}") + SERVICE.replace("$port", str(backend))
+            (behind,) = plans_of(mesh, own)
+            await delivery.deliver(target(behind, "r1"))
+            credentials.unlink()
+            async with an_envoy(envoy_binary, short_tmp):
+                await eventually(lambda: delivery.states()[0].rejections, "the listener inside is refused")
+                assert (await ask(own, "plain.example"))[0] == 503
+
+                credentials.write_text(shown)
+                await delivery.offer_again()
+
+                await eventually(is_on(delivery, 1))
+                assert delivery.states()[0].rejections == ()
+                assert await ask(own, "plain.example") == (200, "v1")
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -221,3 +221,33 @@ def test_a_verdict_on_nothing_that_was_sent_is_ignored() -> None:
     stream.receive(DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce="99", error_detail=Status(message="?")))
 
     assert stream.settled
+
+
+def test_what_was_refused_is_offered_again_when_somebody_says_so() -> None:
+    """A file that the listener needs was missing when Envoy came."""
+    stream = Stream(a_snapshot("a"))
+    listeners = ask(stream, LISTENER)
+    (listener,) = names(listeners)[0]
+    acknowledge(stream, listeners, f"Error adding/updating listener(s) {listener}: Invalid path: /etc/x")
+    assert stream.update(LISTENER) == []
+
+    again = stream.offer_again()
+
+    assert names(again) == [[listener]]
+    assert stream.offer_again() == []  # the verdict is awaited
+    acknowledge(stream, again)
+    assert not stream.rejected
+    assert stream.offer_again() == []
+
+
+def test_what_was_refused_and_is_served_no_more_is_not_offered_again() -> None:
+    stream = a_connected_stream(a_snapshot("a"))
+    stream.served = a_snapshot("a", "b")
+    acknowledge(stream, stream.update(CLUSTER), "Error adding/updating cluster(s) b: no")
+    stream.served = a_snapshot("a")
+
+    again = stream.offer_again()
+
+    assert gone(again) == ["b"]
+    acknowledge(stream, again)
+    assert not stream.rejected
