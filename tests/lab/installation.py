@@ -18,11 +18,12 @@ _MESHD = """\
 #!/bin/sh
 PYTHONPATH=/opt/meshd/source:/opt/meshd/libraries exec /usr/bin/python3 -m meshd "$@"
 """
+_UNITS = "/usr/lib/systemd/system"
 _PLACES = {
-    "meshd.service": "/usr/lib/systemd/system/meshd.service",
-    "meshd-envoy@.service": "/usr/lib/systemd/system/meshd-envoy@.service",
-    "meshd-envoy@gateway.service.d/low-ports.conf": "/usr/lib/systemd/system/meshd-envoy@gateway.service.d/low-ports.conf",
-    "meshd-capture.service": "/usr/lib/systemd/system/meshd-capture.service",
+    "meshd.service": f"{_UNITS}/meshd.service",
+    "meshd-envoy@.service": f"{_UNITS}/meshd-envoy@.service",
+    "meshd-envoy@gateway.service.d/low-ports.conf": f"{_UNITS}/meshd-envoy@gateway.service.d/low-ports.conf",
+    "meshd-capture.service": f"{_UNITS}/meshd-capture.service",
     "meshd.sysusers": "/usr/lib/sysusers.d/meshd.conf",
     "meshd.rules": "/usr/share/polkit-1/rules.d/50-meshd.rules",
 }
