@@ -12,8 +12,9 @@ from typing import TypeVar
 from meshd.convert import edges, policies, rules
 from meshd.convert.drafts import finished
 from meshd.convert.edges import Edge
+from meshd.convert.egress import mixed
 from meshd.convert.ingress import by_server, in_virtual_services, namespace_of
-from meshd.convert.neighbours import Neighbour, Neighbourhood, Speaker
+from meshd.convert.neighbours import Neighbour, Neighbourhood, Speaker, entries_by_host
 from meshd.convert.outside import Outside, by_destination, overlaps, united
 from meshd.convert.report import Finding, Report, told
 from meshd.convert.steps import (
@@ -57,7 +58,7 @@ class Converted:
 
 def convert(legacy: tuple[LegacyResource, ...], stage: Surroundings, memo: Memo) -> Converted:
     findings: list[Finding] = []
-    there = _outside(_of_kind(EgressRule, legacy), findings, memo)
+    there = _outside(_of_kind(EgressRule, legacy), stage, findings, memo)
     hosts = Neighbourhood(stage, there, memo)
     story = _Story(legacy, there, hosts, findings, memo)
     drafted = tuple(story.drafted())
@@ -67,7 +68,7 @@ def convert(legacy: tuple[LegacyResource, ...], stage: Surroundings, memo: Memo)
     return Converted(
         resources=tuple(each for each, waiting in zip(made, waits, strict=True) if not waiting),
         dormant=tuple(each for each, waiting in zip(made, waits, strict=True) if waiting),
-        problems=told(findings, Known(stage.services)),
+        problems=told(findings, Known({**stage.services, **{each.host: each for each in there}})),
     )
 
 
@@ -86,10 +87,17 @@ def _of_kind(kind: type[L], legacy: Iterable[LegacyResource]) -> list[L]:
     return [each for each in legacy if isinstance(each, kind)]
 
 
-def _outside(given: Iterable[EgressRule], findings: list[Finding], memo: Memo) -> tuple[Outside, ...]:
+def _outside(
+    given: Iterable[EgressRule], stage: Surroundings, findings: list[Finding], memo: Memo
+) -> tuple[Outside, ...]:
+    """Those that count."""
+    today = memo.recall(entries_by_host, stage.service_entries, memo)
+    report = Report()
     found = [memo.recall(united, text, *sharing) for text, sharing in by_destination(given).items()]
+    found = [each for each in found if not mixed(each.there, today.get(each.there.host, ()), report)]
     for each in found:
         findings.extend(each.findings)
+    findings.extend(report.findings())
     findings.extend(memo.recall(overlaps, *(each.there for each in found if each.there.uses_proxy)))
     return tuple(each.there for each in found)
 

@@ -62,6 +62,18 @@ def additional_subsets(host: ServiceHost, versions: Versions, scene: Scene) -> I
     yield Draft(resource=resource, sources=versions.sources)
 
 
+def report_overruled(host: ServiceHost, drafts: Iterable[Draft], scene: Scene) -> None:
+    """Of all DestinationRules that stand for a host the closest counts alone: a wildcard's TLS would go unseen."""
+    for draft in drafts:
+        other = scene.wider_rule_of(host, draft.resource.metadata.namespace)
+        if other:
+            message = (
+                f"{other.id} ({other.origin}) counts no longer for {host}, which now has a DestinationRule of its own"
+            )
+            scene.report.add("W-MIXED-HOST", draft.resource.origin, message, "say it again in one for this host alone")
+            return
+
+
 def _for_everybody(
     host: ServiceHost, policies: Policies, versions: Versions, sources: tuple[LegacyResource, ...], scene: Scene
 ) -> Draft:

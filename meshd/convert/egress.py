@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from meshd.convert.drafts import Draft, metadata
 from meshd.convert.egress_proxy import check_gateway, through_proxy
 from meshd.convert.names import provisional
 from meshd.convert.outside import PROTOCOLS, Outside, port_name
+from meshd.convert.report import Report
 from meshd.convert.routes import HTTPEntry, L4Entry, Subsets, default_entry, http_entries, tcp_entries
 from meshd.convert.rules import Ruled
 from meshd.convert.scene import Scene
 from meshd.convert.virtual_services import assembled
+from meshd.registry.services import agree
 from meshd.resources.destination_rule import TrafficPolicy
 from meshd.resources.extras import ServiceEntryExtras
 from meshd.resources.legacy import LegacyResource
@@ -23,7 +25,7 @@ def egress(there: Outside, group: tuple[Ruled, ...], subsets: Subsets, scene: Sc
     """`group`: the RouteRules of the destination (C-EG-07)."""
     _report_changes(there, scene)
     _check_tls(there, scene)
-    yield _service_entry(there)
+    yield service_entry(there)
     entries = _entries(there, group, subsets, scene)
     connections = _connections(there, group, subsets, scene)
     sources: tuple[LegacyResource, ...] = (*there.sources, *(each.rule for each in group))
@@ -59,9 +61,26 @@ def _connections(there: Outside, group: tuple[Ruled, ...], subsets: Subsets, sce
 # --- the ServiceEntry -----------------------------------------------------------------------------------------
 
 
-def _service_entry(there: Outside) -> Draft:
+def service_entry(there: Outside) -> Draft:
     """C-EG-01 and C-EG-02."""
-    resource = ServiceEntry(
+    extras = ServiceEntryExtras(resolution_without_capture="DYNAMIC_DNS" if _is_by_name(there) else None)
+    return Draft(resource=_service(there), sources=there.sources, extras=extras)
+
+
+def mixed(there: Outside, entries: Iterable[ServiceEntry], report: Report) -> bool:
+    """MIG-05. `entries`: those of today for the host; what agrees is one service with it, as C-EG-06 has it."""
+    near = (each for each in entries if each.metadata.namespace == there.namespace)
+    other = next((each for each in near if not agree(each, _service(there))), None)
+    if other is None:
+        return False
+    for rule in there.sources:
+        message = f"this rule is ignored: {other.id} ({other.origin}) speaks of {there.host}"
+        report.add("W-MIXED-HOST", rule.origin, message, "add what it says there, and remove it here")
+    return True
+
+
+def _service(there: Outside) -> ServiceEntry:
+    return ServiceEntry(
         metadata=metadata(provisional(there.name, there.host), there.namespace, there.sources),
         hosts=(there.host,),
         addresses=(there.text,) if there.is_address else (),
@@ -76,9 +95,10 @@ def _service_entry(there: Outside) -> Draft:
         else (),
         origin=there.origin,
     )
-    by_name = there.is_wildcard and not there.uses_proxy
-    extras = ServiceEntryExtras(resolution_without_capture="DYNAMIC_DNS" if by_name else None)
-    return Draft(resource=resource, sources=there.sources, extras=extras)
+
+
+def _is_by_name(there: Outside) -> bool:
+    return there.is_wildcard and not there.uses_proxy
 
 
 def _resolution(there: Outside) -> Resolution:

@@ -12,7 +12,7 @@ from meshd.convert.outside import Outside
 from meshd.convert.surroundings import Surroundings
 from meshd.memo import Memo, together
 from meshd.names import Namespace, ServiceHost
-from meshd.registry.hosts import canonical, complete
+from meshd.registry.hosts import canonical, complete, covering, is_wildcard
 from meshd.registry.service import Service
 from meshd.registry.settings import MeshSettings
 from meshd.registry.workloads import labels_of
@@ -31,7 +31,10 @@ Name = tuple[str, ServiceHost]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """A host as it stands in a revision. Of today's objects, those that are for it by exactly this name."""
+    """A host as it stands in a revision. Of today's objects, those that are for it by exactly this name.
+
+    `wider`: rules of today for the closest wildcards over it, one group after the other.
+    """
 
     host: ServiceHost
     outside: Outside | None = None
@@ -39,6 +42,7 @@ class Neighbour:
     entries: tuple[ServiceEntry, ...] = ()
     virtual_service: VirtualService | None = None
     rules: tuple[DestinationRule, ...] = ()
+    wider: tuple[DestinationRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ class Neighbourhood:
         "_suffix",
         "_there",
         "_virtual_services",
+        "_wildcards",
         "frame",
     )
 
@@ -76,9 +81,10 @@ class Neighbourhood:
         self._hosts = {each.text: each.host for each in there}
         self._there = {each.host: each for each in there}
         self._services = stage.services
-        self._entries = memo.recall(_entries, stage.service_entries, memo)
+        self._entries = memo.recall(entries_by_host, stage.service_entries, memo)
         self._virtual_services = memo.recall(_virtual_services, stage.virtual_services, suffix)
         self._rules = memo.recall(_rules, stage.destination_rules, suffix, memo)
+        self._wildcards = memo.recall(_wildcards, self._rules)
         gateways = memo.recall(_gateways, stage.settings, stage.workloads, memo)
         self.frame = memo.recall(_frame, stage.settings, gateways, stage.is_whole)
 
@@ -117,9 +123,14 @@ class Neighbourhood:
                 self._entries.get(host, ()),
                 self._virtual_services.get(host),
                 self._rules.get(host, ()),
+                self._wider(host),
             )
             self._found[host] = found
         return found
+
+    def _wider(self, host: ServiceHost) -> tuple[DestinationRule, ...]:
+        found = [rules for wildcard, rules in covering(host, self._wildcards) if wildcard != host]
+        return self._memo.recall(together, *(rule for rules in found for rule in rules)) if found else ()
 
 
 def host_of(service: IstioService, namespace: str, suffix: str) -> ServiceHost:
@@ -145,6 +156,7 @@ def _neighbour(  # noqa: PLR0917  (a recalled function has no keywords)
     entries: tuple[ServiceEntry, ...],
     virtual_service: VirtualService | None,
     rules: tuple[DestinationRule, ...],
+    wider: tuple[DestinationRule, ...],
 ) -> Neighbour:
     return Neighbour(
         host=host,
@@ -153,6 +165,7 @@ def _neighbour(  # noqa: PLR0917  (a recalled function has no keywords)
         entries=entries,
         virtual_service=virtual_service,
         rules=rules,
+        wider=wider,
     )
 
 
@@ -182,7 +195,9 @@ def _services(each: Speaker) -> Iterable[IstioService]:
         yield source
 
 
-def _entries(service_entries: tuple[ServiceEntry, ...], memo: Memo) -> Mapping[ServiceHost, tuple[ServiceEntry, ...]]:
+def entries_by_host(
+    service_entries: tuple[ServiceEntry, ...], memo: Memo
+) -> Mapping[ServiceHost, tuple[ServiceEntry, ...]]:
     found: dict[ServiceHost, list[ServiceEntry]] = {}
     for entry in service_entries:
         for host in entry.hosts:
@@ -210,3 +225,9 @@ def _rules(
         if rule.workload_selector is None and rule.extras.source is None:
             ruled.setdefault(complete(rule.host, Namespace(rule.metadata.namespace), suffix), []).append(rule)
     return {host: memo.recall(together, *found) for host, found in ruled.items()}
+
+
+def _wildcards(
+    rules: Mapping[ServiceHost, tuple[DestinationRule, ...]],
+) -> Mapping[ServiceHost, tuple[DestinationRule, ...]]:
+    return {host: found for host, found in rules.items() if is_wildcard(host)}

@@ -117,6 +117,11 @@ class Scene:
         """Those for every client."""
         return self._neighbours[host].rules
 
+    def wider_rule_of(self, host: ServiceHost, namespace: str) -> DestinationRule | None:
+        """The one for every client that everybody obeys who calls the host, as long as `namespace` has none for it."""
+        near = {namespace, self.settings.root_namespace}
+        return next((rule for rule in self._neighbours[host].wider if rule.metadata.namespace in near), None)
+
     # --- who calls ----------------------------------------------------------------------------------------------
 
     def source(self, service: IstioService, namespace: str) -> Source:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from meshd.convert.destination_rules import additional_subsets, destination_rules
+from meshd.convert.destination_rules import additional_subsets, destination_rules, report_overruled
 from meshd.convert.drafts import Draft
 from meshd.convert.edges import Edge, resolved
 from meshd.convert.egress import egress
@@ -114,6 +114,7 @@ def policy_of(
         drafts = tuple(additional_subsets(host, versions, scene))
     else:
         drafts = tuple(destination_rules(host, own, versions, scene))
+        report_overruled(host, drafts, scene)
     return Drafted(drafts=drafts, findings=scene.report.findings())
 
 

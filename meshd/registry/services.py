@@ -80,7 +80,7 @@ def _recalled(memo: Memo, index: WorkloadIndex, host: ServiceHost, sharing: list
     first = sharing[0]
     if len(sharing) == 1:
         return memo.recall(_build, host, 1, first, *index.selected_by(first))
-    united = [entry for entry in sharing if _agree(entry, first)]
+    united = [entry for entry in sharing if agree(entry, first)]
     built = memo.recall(_build, host, len(united), *united, *index.selected_by(first))
     return replace(built, problems=(*built.problems, *_left_out(host, sharing)))
 
@@ -93,7 +93,7 @@ def _by_host(entries: Iterable[ServiceEntry]) -> dict[ServiceHost, list[ServiceE
     return groups
 
 
-def _agree(one: ServiceEntry, other: ServiceEntry) -> bool:
+def agree(one: ServiceEntry, other: ServiceEntry) -> bool:
     """Spec 2.3: whether two entries of one host and namespace can be one service."""
     namespace = Namespace(one.metadata.namespace)
     return one is other or (
@@ -107,7 +107,7 @@ def _agree(one: ServiceEntry, other: ServiceEntry) -> bool:
 def _left_out(host: ServiceHost, sharing: list[ServiceEntry]) -> Iterator[Problem]:
     first = sharing[0]
     for entry in sharing[1:]:
-        if not _agree(entry, first):
+        if not agree(entry, first):
             yield Problem(
                 code="W-SE-DUP-HOST",
                 at=entry.origin.at("hosts"),
