@@ -11,6 +11,8 @@ import click
 
 from meshd.cli.exits import USAGE
 from meshd.config import AgentConfig, kept_config, load_config
+from meshd.problems import errors
+from meshd.sd_notify import notify
 
 DEFAULT_CONFIG: Final = Path("/etc/meshd/meshd.yaml")
 KEPT: Final = kept_config(Path("/var/lib/meshd"))
@@ -53,4 +55,6 @@ def _loaded(config_path: Path) -> AgentConfig | None:
     config, problems = load_config(config_path, socket.gethostname())
     for problem in problems:
         click.echo(str(problem), err=True)
+    if config is None:
+        notify(f"STATUS={errors(problems)[0]}")  # what `systemctl status` shows of the unit that ends over it
     return config

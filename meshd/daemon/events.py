@@ -53,4 +53,5 @@ def log_outcome(outcome: Outcome, rejected: tuple[Rejection, ...], milliseconds:
         # All that is wrong with the newest; the others are passed over, often for one reason that they share.
         shown = _SHOWN if rejection.revision == outcome.fetched else 1
         for problem in errors(rejection.problems)[:shown]:
-            log.warning("revision.rejected", revision=rejection.revision, problem=str(problem))
+            at = {"resource": str(problem.at.resource)} if problem.at.resource else {}
+            log.warning("revision.rejected", revision=rejection.revision, code=problem.code, **at, problem=str(problem))

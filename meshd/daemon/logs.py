@@ -61,9 +61,9 @@ def _journal() -> Any:  # noqa: ANN401  (systemd-python has no types)
 
 
 def to_journal(_logger: object, _method: str, event: Event) -> str:
-    """One journal entry, `MESHD_EVENT` and one upper-case field for each of the event's own."""
+    """One journal entry, `MESHD_EVENT` and one upper-case field for each of the event's own; a problem's is `CODE`."""
     name, level = event.pop("event"), event.pop("level")
-    fields = {f"MESHD_{key.upper()}": str(value) for key, value in event.items()}
+    fields = {"CODE" if key == "code" else f"MESHD_{key.upper()}": str(value) for key, value in event.items()}
     _journal().send(
         _sentence(name, event),
         PRIORITY=_PRIORITIES[level],

@@ -20,6 +20,7 @@ from meshd.daemon.delivery_room import DeliveryRoom
 from meshd.daemon.logs import configure
 from meshd.deliver.error import DeliveryError
 from meshd.proxies.error import ProxyError
+from meshd.sd_notify import notify
 
 if TYPE_CHECKING:
     from meshd.daemon.daemon import Daemon
@@ -45,16 +46,22 @@ def run(config_path: Path, config: AgentConfig) -> int:
             log.info("daemon.starting", version=__version__, host=config.host, config=str(config_path))
             asyncio.run(until_told(config_path, config))
     except (GroundError, DeliveryError, ProxyError) as error:
-        log.error("daemon.failed", error=str(error), hint=error.hint)
-        return WORLD_FAILED
+        return _failed(str(error), error.hint)
     except OSError as error:
-        log.error("daemon.failed", error=f"{error.filename}: {error.strerror}", hint="is the disk full?")
-        return WORLD_FAILED
-    except Exception:
+        return _failed(f"{error.filename}: {error.strerror}", "is the disk full?")
+    except Exception as error:
         log.exception("daemon.crashed", next="please report this")
+        notify(f"STATUS=crashed, {type(error).__name__}: {error}; its journal has more")
         return WORLD_FAILED
     log.info("daemon.stopped")
     return 0
+
+
+def _failed(why: str, hint: str) -> int:
+    """Also to systemd: the status of a unit that failed is the last one that it was told."""
+    log.error("daemon.failed", error=why, hint=hint)
+    notify(f"STATUS={why}; {hint}")
+    return WORLD_FAILED
 
 
 @contextmanager

@@ -63,7 +63,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
 def test_the_journal_gets_the_event_with_its_fields():
     """The real systemd-python, and a journal socket on a /run that only this test sees."""
     script = f'mount -t tmpfs none /run && exec {sys.executable} -c "$0" "$1"'
-    program = SAY.format(form="auto", event=EVENT)
+    program = SAY.format(form="auto", event=EVENT.replace("7,", "7, code='E-VS-NO-SUBSET',"))
     environment = {**os.environ, "JOURNAL_STREAM": "8:1"}
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, RECEIVE, program], env=environment, capture_output=True, check=True
@@ -72,6 +72,7 @@ def test_the_journal_gets_the_event_with_its_fields():
     fields = dict(line.split("=", 1) for line in done.stdout.decode().splitlines() if "=" in line)
     assert fields["MESHD_EVENT"] == "generation.delivered"
     assert fields["MESHD_GENERATION"] == "7"
+    assert fields["CODE"] == "E-VS-NO-SUBSET"
     assert fields["PRIORITY"] == "4"
     assert fields["SYSLOG_IDENTIFIER"] == "meshd"
-    assert fields["MESSAGE"] == "generation.delivered generation=7 revision=abc"
+    assert fields["MESSAGE"] == "generation.delivered generation=7 code=E-VS-NO-SUBSET revision=abc"
