@@ -11,6 +11,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from meshd.proxies.error import InvalidBootstrapError, ProxyError
 from meshd.proxies.orphan import keep_output_openable
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import Process, alive, end, identify, spawn
-from meshd.proxies.record import Record, digest, find, forget, write
+from meshd.proxies.record import Record, digest, find, forget, write, write_atomically
 
 _LOG_LIMIT = 16 * 1024 * 1024
 _POLL = timedelta(milliseconds=5)
@@ -43,11 +44,12 @@ class EnvoySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bootstrap:
-    """A file that Envoy starts with, and what it holds now."""
+    """A file that Envoy starts with, and what it holds now. `lacking`: files that it needed, and that are left out."""
 
     mode: Mode
     path: Path
     digest: str
+    lacking: tuple[str, ...] = ()
 
 
 def choose(paths: ProxyPaths) -> Bootstrap:
@@ -56,7 +58,8 @@ def choose(paths: ProxyPaths) -> Bootstrap:
     for mode in order:
         path = paths.bootstrap if mode == "xds" else paths.fallback
         try:
-            return Bootstrap(mode=mode, path=path, digest=digest(path.read_bytes()))
+            content = path.read_bytes()
+            return _alone(paths, content) if mode == "fallback" else _of(mode, path, content)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -65,6 +68,31 @@ def choose(paths: ProxyPaths) -> Bootstrap:
         f"{paths.proxy}: nothing to start with yet: neither {paths.bootstrap} nor {paths.fallback} exists",
         "meshd writes them after its first revision: see `meshd status`",
     )
+
+
+def _of(mode: Mode, path: Path, content: bytes, lacking: tuple[str, ...] = ()) -> Bootstrap:
+    return Bootstrap(mode=mode, path=path, digest=digest(content), lacking=lacking)
+
+
+def _alone(paths: ProxyPaths, content: bytes) -> Bootstrap:
+    """Of what this host has: Envoy refuses all of a static bootstrap for one certificate that it cannot read."""
+    # Only here, since it costs 0.2 s of protobuf, which a proxy that meshd serves starts without.
+    from meshd.envoy.without_files import DecodeError, without_unreadable  # noqa: PLC0415
+
+    try:
+        usable, lacking = without_unreadable(content, _is_readable)
+    except DecodeError as error:
+        raise ProxyError(f"{paths.fallback} is damaged: {error}", "start meshd, which writes it anew") from error
+    if not lacking:
+        return _of("fallback", paths.fallback, content)
+    path = paths.own / "fallback.pb"
+    paths.own.mkdir(mode=0o750, parents=True, exist_ok=True)
+    write_atomically(path, usable)
+    return _of("fallback", path, usable, lacking)
+
+
+def _is_readable(file: str) -> bool:
+    return Path(file).is_file() and os.access(file, os.R_OK)
 
 
 def answers(socket_path: Path) -> bool:
@@ -140,6 +168,8 @@ def run(paths: ProxyPaths, settings: EnvoySettings) -> None:
     write(
         paths, Record(process=myself, epoch=0, base_id=base_id, mode=bootstrap.mode, digest=bootstrap.digest)
     )  # pid and start time survive the exec
+    for file in bootstrap.lacking:
+        sys.stderr.write(f"meshd: what needs {file} is left out of {paths.fallback}: it cannot be read\n")
     if "NOTIFY_SOCKET" in os.environ:
         _aside(lambda: _tell_when_live(paths, myself, settings.live_within, bootstrap.mode))
     keep_output_openable()

@@ -18,6 +18,8 @@ from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
+from google.protobuf.duration_pb2 import Duration
 
 from meshd.envoy.access_logs import loggers
 from meshd.plan import AccessLog
@@ -348,3 +350,35 @@ def test_a_proxy_that_takes_no_notice_is_killed(paths: ProxyPaths, port: int, se
     end(record.process, timedelta(milliseconds=50))
 
     assert not alive(record.process)
+
+
+@pytest.mark.envoy
+def test_a_fallback_starts_without_what_needs_a_file_that_is_gone(
+    paths: ProxyPaths, port: int, settings: EnvoySettings
+) -> None:
+    """Envoy would refuse all of it; and the day on which a certificate is missing may be one on which meshd is too."""
+    gone = paths.state / "gone.crt"
+    tls = UpstreamTlsContext(common_tls_context=CommonTlsContext())
+    tls.common_tls_context.validation_context.trusted_ca.filename = str(gone)
+    bootstrap = bootstrap_pb2.Bootstrap.FromString(static_bootstrap(paths, port, "fallback", mode="fallback"))
+    sealed = bootstrap.static_resources.clusters.add(name="sealed", connect_timeout=Duration(seconds=1))
+    sealed.transport_socket.name = "envoy.transport_sockets.tls"
+    sealed.transport_socket.typed_config.Pack(tls)
+    paths.fallback.write_bytes(bootstrap.SerializeToString())
+
+    chosen = choose(paths)
+
+    assert (chosen.mode, chosen.lacking) == ("fallback", (str(gone),))
+    start(paths, settings, chosen)
+    assert asyncio.run(fetch(port)) == "fallback"
+    assert stop(paths, timedelta())
+    gone.write_text("")
+    assert (choose(paths).path, choose(paths).lacking) == (paths.fallback, ())
+
+
+def test_a_damaged_fallback_is_said_to_be_so(paths: ProxyPaths) -> None:
+    """Envoy would start with it, as an empty one, and nobody could ask it anything."""
+    paths.fallback.write_bytes(b"\xff\xff")
+
+    with pytest.raises(ProxyError, match="is damaged"):
+        choose(paths)
