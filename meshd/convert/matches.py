@@ -7,10 +7,12 @@ from typing import Final
 
 from meshd.convert.report import Report
 from meshd.convert.scene import Source
+from meshd.fields import ip_or_cidr
 from meshd.problems import Origin
 from meshd.resources.extras import SourceExtras
 from meshd.resources.http_match import HTTPMatchRequest
 from meshd.resources.l4_routes import L4MatchAttributes, TLSMatchAttributes
+from meshd.resources.legacy.istio_service import IstioService
 from meshd.resources.legacy.match import REQUEST_PROPERTIES, MatchCondition
 from meshd.resources.legacy.string_match import StringMatch as OldMatch
 from meshd.resources.string_match import StringMatch
@@ -28,8 +30,22 @@ class Caller:
     extras: SourceExtras
 
 
+def is_nobody(source: Source, given: IstioService, report: Report) -> bool:
+    """Whether no host can ever be it; one that only is not there yet, `caller` tells of."""
+    if not ip_or_cidr(source.host):
+        message = f"nobody is such a source: {source.host} is an address, and no service"
+        report.add("W-RR-NEVER", given.origin.at("service"), message, "name the service; or match.tcp.sourceSubnet")
+    elif source.contradicts:
+        at = given.origin.at("labels").item(source.contradicts)
+        message = f"nobody is such a source: {source.host} has no such {source.contradicts!r}"
+        report.add("W-RR-NEVER", at, message, "look at the labels of its workloads")
+    else:
+        return False
+    return True
+
+
 def caller(source: Source, at: Origin, report: Report) -> Caller:
-    """For a source that does not contradict itself."""
+    """For a source that somebody may be."""
     if source.is_missing:
         message = f"nobody is such a source: no ServiceEntry has the host {source.host!r}"
         report.add("W-RR-NEVER", at, message, near=source.host)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from meshd.convert.matches import is_nobody
 from meshd.convert.policy_parts import report_lost
 from meshd.convert.scene import Scene, Source
 from meshd.convert.subsets import Labels, labels
@@ -61,7 +62,7 @@ def policies(host: ServiceHost, given: Iterable[DestinationPolicy], scene: Scene
         key: SourceKey | None = None
         if policy.source:
             source = scene.source(policy.source, policy.metadata.namespace)
-            if _contradicts(source, policy, scene):
+            if is_nobody(source, policy.source, scene.report):
                 continue
             key = (source.host, labels(source.labels))
             sources[key] = source
@@ -96,14 +97,6 @@ def _is_mixed(host: ServiceHost, policy: DestinationPolicy, scene: Scene) -> boo
         message = f"this policy is ignored: {today[0].id} ({today[0].origin}) speaks of {host}"
         scene.report.add("W-MIXED-HOST", policy.origin, message, "move the policy there, and remove it here")
     return bool(today)
-
-
-def _contradicts(source: Source, policy: DestinationPolicy, scene: Scene) -> bool:
-    if source.contradicts and policy.source:
-        at = policy.source.origin.at("labels").item(source.contradicts)
-        message = f"nobody is such a source: {source.host} has no such {source.contradicts!r}"
-        scene.report.add("W-RR-NEVER", at, message, "look at the labels of its workloads")
-    return bool(source.contradicts)
 
 
 def _version(policy: DestinationPolicy, host: ServiceHost, scene: Scene) -> Labels:

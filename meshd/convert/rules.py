@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from meshd.convert.matches import Caller, caller, takes_every_request
+from meshd.convert.matches import Caller, caller, is_nobody, takes_every_request
 from meshd.convert.scene import Scene
 from meshd.convert.subnets import check_destination_subnets
 from meshd.convert.subsets import Labels, labels
@@ -78,7 +78,7 @@ def _counting(host: ServiceHost, group: Sequence[RouteRule], scene: Scene) -> It
         who = _who(rule, scene)
         targets = _targets(rule, host, scene)
         mirror = _target(rule.mirror, rule, scene) if rule.mirror else None
-        if _is_nobody(rule, scene) or not _is_sound(rule, host, targets, mirror, scene):
+        if who == "nobody" or not _is_sound(rule, host, targets, mirror, scene):
             continue
         check_destination_subnets(rule, host, scene)
         name = rule.metadata.name
@@ -88,7 +88,7 @@ def _counting(host: ServiceHost, group: Sequence[RouteRule], scene: Scene) -> It
             host=host,
             targets=targets,
             mirror=mirror,
-            who=who,
+            who=who if isinstance(who, Caller) else None,
             of_http=rule.is_of_http,
             of_tcp=rule.is_of_tcp and bool(targets),
         )
@@ -125,23 +125,12 @@ def _of_tcp_alone(each: Ruled) -> Ruled:
 # --- who is meant ---------------------------------------------------------------------------------------------
 
 
-def _is_nobody(rule: RouteRule, scene: Scene) -> bool:
-    if rule.match is None or rule.match.source is None:
-        return False
-    source = scene.source(rule.match.source, rule.metadata.namespace)
-    if not source.contradicts:
-        return False
-    at = rule.match.source.origin.at("labels").item(source.contradicts)
-    message = f"nobody is such a source: {source.host} has no such {source.contradicts!r}"
-    scene.report.add("W-RR-NEVER", at, message, "look at the labels of its workloads")
-    return True
-
-
-def _who(rule: RouteRule, scene: Scene) -> Caller | None:
-    if rule.match is None or rule.match.source is None:
-        return None
-    source = scene.source(rule.match.source, rule.metadata.namespace)
-    return None if source.contradicts else caller(source, rule.match.source.origin, scene.report)
+def _who(rule: RouteRule, scene: Scene) -> Caller | Literal["everybody", "nobody"]:
+    given = rule.match.source if rule.match else None
+    if given is None:
+        return "everybody"
+    source = scene.source(given, rule.metadata.namespace)
+    return "nobody" if is_nobody(source, given, scene.report) else caller(source, given.origin, scene.report)
 
 
 # --- where it leads -------------------------------------------------------------------------------------------

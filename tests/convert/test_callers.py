@@ -499,3 +499,16 @@ def test_extras_have_no_place_where_routes_are_delegated(spec):
     loaded = load({"0.yaml": BlobId(text), "1.yaml": BlobId(REVIEWS)}, str.encode, Memo())
 
     assert "E-VALUE" in {each.code for each in loaded.problems}
+
+
+@pytest.mark.spec("W-RR-NEVER")
+def test_an_address_is_no_source():
+    source = "source: {service: 10.0.0.1}"
+    rule = a_rule(spec=f"destination: {{name: ratings}}, match: {{{source}}}, route: [{{labels: {{version: v1}}}}]")
+    policy = a_policy("p", f"destination: {{name: ratings}}, {source}, loadBalancing: {{name: RANDOM}}")
+
+    made = conftest.converted(rule, policy, conftest.REVIEWS, conftest.RATINGS)
+
+    told = {(problem.code, problem.at.path) for problem in made.older.problems if "an address" in problem.message}
+    assert told == {("W-RR-NEVER", "spec.match.source.service"), ("W-RR-NEVER", "spec.source.service")}
+    assert made.objects == []
