@@ -13,6 +13,7 @@ from meshd.memo import Memo
 from meshd.mesh.assemble import assemble, older_kinds
 from meshd.mesh.checks import CHECKS
 from meshd.mesh.mesh import Mesh
+from meshd.mesh.older_places import at_older_places
 from meshd.mesh.survey import survey
 from meshd.mesh.unchanged import unchanged
 from meshd.mesh.unread import Unread, in_the_light_of
@@ -65,7 +66,8 @@ def load(files: Mapping[str, BlobId], read: Read, memo: Memo, *, isolated: bool 
     found = [*limits, *problems_of_files, *_given_twice(read_files, resources)]
     assembled = assemble(resources, memo)
     if not isolated:
-        across = [*assembled.problems, *_checked(assembled.mesh, memo)]
+        older = (resource for resource in resources if isinstance(resource, LegacyResource))
+        across = at_older_places([*assembled.problems, *_checked(assembled.mesh, memo)], older)
         found.extend(in_the_light_of(across, Unread.of(found)))
     problems = in_order(found)
     return Loaded(
