@@ -160,7 +160,12 @@ class Machine:
     def _nspawn(self) -> tuple[str, ...]:
         return (
             *("systemd-nspawn", "--quiet", f"--directory={self._place}/root", "--boot", "--register=no", "--keep-unit"),
-            *("--console=pipe", f"--machine={self.name}", "--network-namespace-path=/proc/self/ns/net"),
+            *(
+                "--console=pipe",
+                f"--machine={self.name}",
+                "--network-namespace-path=/proc/self/ns/net",
+                "--capability=CAP_NET_ADMIN",
+            ),
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--kill-signal=SIGRTMIN+3"),
             *(f"--bind-ro={source}:{target}" for source, target in self._shown.items()),
         )
@@ -254,7 +259,7 @@ class Machine:
         return done.stdout
 
     def as_user(self, user: str, *words: str | Path, given: str | None = None) -> Done:
-        return self.attempt("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *words, given=given)
+        return self.attempt("runuser", f"--user={user}", "--", *words, given=given)
 
     # --- files ---
 
