@@ -15,9 +15,12 @@ from math import gcd, lcm
 from typing import Final
 
 from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.config.rbac.v3 import rbac_pb2 as rbac
+from envoy.extensions.filters.network.rbac.v3.rbac_pb2 import RBAC
 from google.protobuf.struct_pb2 import Struct, Value
 from xds.type.v3.typed_struct_pb2 import TypedStruct
 
+from meshd.envoy.scalars import duration
 from meshd.envoy.wire import packed
 from meshd.names import ClusterName, ListenerName
 from meshd.plan import (
@@ -40,7 +43,9 @@ _LIMIT: Final = "envoy.filters.network.tcp_bandwidth_limit"
 _LIMIT_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.network.tcp_bandwidth_limit.v3.TcpBandwidthLimit"
 _BITS_IN_KIB: Final = 8192
 _MOST_WEIGHT: Final = 4_294_967_295
-_AT_ONCE: Final = timedelta(milliseconds=1)
+_AT_ONCE: Final = timedelta(milliseconds=10)
+"""What a client says first has come by then. While it comes, Envoy would take the reset for an end of file."""
+_LONGER_THAN_THAT: Final = timedelta(minutes=1)
 
 Share = tuple[ClusterName, Fraction]
 
@@ -62,6 +67,17 @@ def throttling(chain: TcpChain) -> list[Filter]:
 def _kib(limit: BitsPerSecond) -> int:
     """Envoy counts KiB per second; less than one would be none (THR-03)."""
     return -(-limit // _BITS_IN_KIB)
+
+
+def held(chain: TcpChain) -> Filter:
+    """Nobody hears what the client says, and it stays open."""
+    everything = rbac.Policy(permissions=[rbac.Permission(any=True)], principals=[rbac.Principal(any=True)])
+    nobody = RBAC(
+        stat_prefix=f"{STATISTICS}{chain.stat_prefix}",
+        rules=rbac.RBAC(action=rbac.RBAC.DENY, policies={"l4Fault": everything}),
+        delay_deny=duration(_LONGER_THAN_THAT),
+    )
+    return Filter(name="envoy.filters.network.rbac", typed_config=packed(nobody))
 
 
 # --- of some of them ------------------------------------------------------------------------------------------

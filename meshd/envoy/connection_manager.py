@@ -9,6 +9,7 @@ from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from meshd.envoy.access_logs import SILENT, Loggers
+from meshd.envoy.circles import Itself, circle_refused
 from meshd.envoy.config_sources import ads
 from meshd.envoy.connect_refused import connect_refused
 from meshd.envoy.http_filters import early_mutations, http_filters
@@ -25,16 +26,16 @@ _OF_PEERS = HttpConnectionManager.SetCurrentClientCertDetails(subject=boolean(Tr
 
 
 def connection_manager(
-    chain: HttpChain, dns_refresh_rate: timedelta, logs: Loggers = SILENT
+    chain: HttpChain, dns_refresh_rate: timedelta, logs: Loggers = SILENT, place: Itself | None = None
 ) -> hcm.HttpConnectionManager:
     return HttpConnectionManager(
         stat_prefix=chain.stat_prefix,
         rds=hcm.Rds(config_source=ads(), route_config_name=chain.route_table),
         access_log=logs.requests,
-        http_filters=http_filters(chain, dns_refresh_rate),
+        http_filters=http_filters(chain, dns_refresh_rate, place),
         early_header_mutation_extensions=early_mutations(chain),
         http_protocol_options=_explicit_proxy() if chain.absolute_urls else None,
-        local_reply_config=_own_answers(chain),
+        local_reply_config=_own_answers(chain, place),
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         generate_request_id=boolean(True),
         normalize_path=boolean(True),
@@ -46,10 +47,12 @@ def connection_manager(
     )
 
 
-def _own_answers(chain: HttpChain) -> hcm.LocalReplyConfig | None:
+def _own_answers(chain: HttpChain, place: Itself | None) -> hcm.LocalReplyConfig | None:
     found = local_replies(chain.tells) or hcm.LocalReplyConfig()
     if chain.absolute_urls:
         found.mappers.append(connect_refused())
+    if place:
+        found.mappers.append(circle_refused())
     return found if found.mappers else None
 
 

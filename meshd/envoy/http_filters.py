@@ -18,6 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2 as early
 from google.protobuf.message import Message
 
+from meshd.envoy.circles import Itself, unless_circular_request
 from meshd.envoy.dns_cache import dns_cache_config
 from meshd.envoy.header_overrides import COPIED, FAULTS_COPIED, FORGOTTEN, KEPT, TIMEOUT, copied, removed
 from meshd.envoy.led_on import request_filters
@@ -35,13 +36,19 @@ from meshd.envoy.wire import packed
 from meshd.plan import HttpChain
 
 
-def http_filters(chain: HttpChain, dns_refresh_rate: timedelta) -> list[HttpFilter]:
-    """gRPC-Web first, so that an injected gRPC status is translated for the browser like any other."""
+def http_filters(chain: HttpChain, dns_refresh_rate: timedelta, place: Itself | None = None) -> list[HttpFilter]:
+    """gRPC-Web first, so that an injected gRPC status is translated for the browser like any other.
+
+    `place`: where requests must not be sent again.
+    """
     filters = [_filter("envoy.filters.http.grpc_web", GrpcWeb())] if chain.grpc_web else []
     filters += [*_faults(chain), _filter(CORS, Cors()), *_late_mutations(chain)]
     if chain.dynamic_dns:
-        lookup = HostLookup(dns_cache_config=dns_cache_config(dns_refresh_rate))
+        lookup = HostLookup(
+            dns_cache_config=dns_cache_config(dns_refresh_rate), save_upstream_address=place is not None
+        )
         filters.append(_filter("envoy.filters.http.dynamic_forward_proxy", lookup))
+        filters += [unless_circular_request(place)] if place else []
     filters += request_filters(chain.tells)
     # Envoy's own response headers (`x-envoy-upstream-service-time`) stay, as in Istio: operators look for them.
     return [*filters, _filter("envoy.filters.http.router", Router())]

@@ -14,6 +14,7 @@ from meshd.envoy import connection_manager as http
 from meshd.envoy.access_logs import SILENT, Loggers
 from meshd.envoy.addresses import bind_address
 from meshd.envoy.chain_matches import EVERYTHING, filter_chain_match, match_of
+from meshd.envoy.circles import Itself, itself
 from meshd.envoy.listener_filters import inspectors, listener_filters
 from meshd.envoy.ordered_chains import matcher
 from meshd.envoy.resource import LISTENER, EnvoyResource
@@ -114,18 +115,20 @@ def _filter_chain(
     return components.FilterChain(
         # Among ordered chains a name is what one is found by, and several rules may lead to one cluster.
         name=f"{number}-{chain.stat_prefix}" if plan.ordered else chain.stat_prefix,
-        filters=_filters(chain, dns_refresh_rate, logs),
+        filters=_filters(chain, dns_refresh_rate, logs, itself(plan)),
         transport_socket=server_tls_socket(chain.tls) if chain.tls else None,
         transport_socket_connect_timeout=duration(_SLOWEST_HANDSHAKE) if plan.side == "gateway" else None,
     )
 
 
-def _filters(chain: FilterChain, dns_refresh_rate: timedelta, logs: Loggers) -> list[components.Filter]:
+def _filters(
+    chain: FilterChain, dns_refresh_rate: timedelta, logs: Loggers, place: Itself | None
+) -> list[components.Filter]:
     match chain:
         case HttpChain():
-            manager = http.connection_manager(chain, dns_refresh_rate, logs)
+            manager = http.connection_manager(chain, dns_refresh_rate, logs, place)
             return [components.Filter(name=http.NAME, typed_config=packed(manager))]
         case TcpChain():
-            return tcp_filters(chain, dns_refresh_rate, logs)
+            return tcp_filters(chain, dns_refresh_rate, logs, place)
         case _ as unknown:
             assert_never(unknown)

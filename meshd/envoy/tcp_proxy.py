@@ -16,7 +16,8 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.type.v3.hash_policy_pb2 import HashPolicy
 
 from meshd.envoy.access_logs import SILENT, Loggers
-from meshd.envoy.connection_faults import leads_inside, spread, throttling
+from meshd.envoy.circles import Itself, unless_circular_connection
+from meshd.envoy.connection_faults import held, leads_inside, spread, throttling
 from meshd.envoy.dns_cache import dns_cache_config
 from meshd.envoy.led_on import connection_filters
 from meshd.envoy.scalars import duration, maybe_duration, uint32
@@ -29,48 +30,47 @@ _REDIS_TIMEOUT = timedelta(seconds=5)
 _NOWHERE = "BlackHoleCluster"
 """Has no endpoints where there is such a cluster, and mostly there is none."""
 _EARLY_DATA = 1024
-"""Envoy wants to be told; it is for a connection that is closed as soon as there is any."""
+"""Envoy wants to be told, though there never is any."""
 _SOURCE_IP = HashPolicy(source_ip=HashPolicy.SourceIp())
 
 
-def tcp_filters(chain: TcpChain, dns_refresh_rate: timedelta, logs: Loggers = SILENT) -> list[Filter]:
+def tcp_filters(
+    chain: TcpChain, dns_refresh_rate: timedelta, logs: Loggers = SILENT, place: Itself | None = None
+) -> list[Filter]:
+    """`place`: where connections must not be opened again."""
     if not chain.destinations:
-        return [_closed(chain, logs)]
-    return [*throttling(chain), *_passing(spread(chain), dns_refresh_rate, logs, ends=leads_inside(chain))]
+        return _closed(chain, logs)
+    passed = spread(chain)
+    looked_up = _looked_up(passed, dns_refresh_rate, place)
+    return [*throttling(chain), *looked_up, *_passing(passed, logs, ends=leads_inside(chain))]
 
 
-def _passing(chain: TcpChain, dns_refresh_rate: timedelta, logs: Loggers, *, ends: bool) -> list[Filter]:
+def _passing(chain: TcpChain, logs: Loggers, *, ends: bool) -> list[Filter]:
     """`ends`: where the connection came from and was going has to be known inside."""
     if chain.filtered == "redis" and len(chain.destinations) == 1:
         return [_redis(chain, chain.destinations[0])]
     return [
-        *_before(chain, dns_refresh_rate, ends=ends),
-        Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(_tcp_proxy(chain, logs))),
+        *_before(chain, ends=ends),
+        _filter_of(_tcp_proxy(chain, logs)),
     ]
 
 
-def _closed(chain: TcpChain, logs: Loggers) -> Filter:
+def _closed(chain: TcpChain, logs: Loggers) -> list[Filter]:
     """A chain without filters would close it too, but an access log has no flag to tell that by."""
-    nowhere = TcpProxy(
-        stat_prefix=chain.stat_prefix, access_log=logs.connections, cluster=_NOWHERE, **_only_then(chain)
-    )
-    return Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(nowhere))
-
-
-def _only_then(chain: TcpChain) -> dict[str, Any]:
-    """Who leads inside has to see it open before it is closed, or takes it for a failure and not for a reset."""
+    nowhere = TcpProxy(stat_prefix=chain.stat_prefix, access_log=logs.connections, cluster=_NOWHERE)
     if chain.max_connection_duration is None:
-        return {}
-    return {
-        "max_downstream_connection_duration": duration(chain.max_connection_duration),
-        "upstream_connect_mode": UpstreamConnectMode.ON_DOWNSTREAM_DATA,
-        "max_early_data_bytes": uint32(_EARLY_DATA),
-    }
+        return [_filter_of(nowhere)]
+    nowhere.max_downstream_connection_duration.CopyFrom(duration(chain.max_connection_duration))
+    nowhere.upstream_connect_mode = UpstreamConnectMode.ON_DOWNSTREAM_DATA
+    nowhere.max_early_data_bytes.CopyFrom(uint32(_EARLY_DATA))
+    return [held(chain), _filter_of(nowhere)]
 
 
-def _before(chain: TcpChain, dns_refresh_rate: timedelta, *, ends: bool) -> Iterator[Filter]:
-    if chain.sni_dns_port is not None:
-        yield _sni_lookup(chain.sni_dns_port, dns_refresh_rate)
+def _filter_of(proxy: TcpProxy) -> Filter:
+    return Filter(name="envoy.filters.network.tcp_proxy", typed_config=packed(proxy))
+
+
+def _before(chain: TcpChain, *, ends: bool) -> Iterator[Filter]:
     yield from connection_filters(chain.tells, ends=ends)
     yield from credential_filters(chain.tunnel)
     if chain.filtered == "mongo":
@@ -105,7 +105,15 @@ def _redis(chain: TcpChain, to: WeightedCluster) -> Filter:
     return Filter(name="envoy.filters.network.redis_proxy", typed_config=packed(proxy))
 
 
-def _sni_lookup(port: int, dns_refresh_rate: timedelta) -> Filter:
+def _looked_up(chain: TcpChain, dns_refresh_rate: timedelta, place: Itself | None) -> Iterator[Filter]:
     """Has the name that the client asked for looked up before its connection is opened."""
-    lookup = SniLookup(dns_cache_config=dns_cache_config(dns_refresh_rate), port_value=port)
-    return Filter(name="envoy.filters.network.sni_dynamic_forward_proxy", typed_config=packed(lookup))
+    if chain.sni_dns_port is None:
+        return
+    lookup = SniLookup(
+        dns_cache_config=dns_cache_config(dns_refresh_rate),
+        port_value=chain.sni_dns_port,
+        save_upstream_address=place is not None,
+    )
+    yield Filter(name="envoy.filters.network.sni_dynamic_forward_proxy", typed_config=packed(lookup))
+    if place:
+        yield unless_circular_connection(place)

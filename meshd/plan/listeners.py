@@ -105,8 +105,8 @@ Filtered = Literal["mongo", "redis"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpChain:
-    """Bytes, passed to clusters by weight; without destinations the connection is closed: at once, or where there is a
-    `max_connection_duration`, when that is over or the client says something.
+    """Bytes, passed to clusters by weight; without destinations the connection is closed: at once, or when its
+    `max_connection_duration` is over, and nobody hears what the client says until then.
 
     `hash_source_ip`: clusters that hash see who connected (spec D-14). `sni_dns_port`: the only cluster is one of
     `DynamicDns`, and what it looks up is the SNI, at this port. `filtered`: MongoDB's words are counted on their way;
@@ -142,7 +142,8 @@ class Listener:
     where. `ordered`: the chains are tried as they are written, instead of the most specific first (5.11).
     `server_first`: to these original ports clients send nothing until the server spoke, so nobody waits for bytes of
     theirs to choose a chain; they are taken for plain text. `tls_ports`: to these they open TLS, whichever chain that
-    meets; whom they ask for is read, so that an access log can name it.
+    meets; whom they ask for is read, so that an access log can name it. `itself`: CIDRs of where its socket is reached;
+    what a client has looked up must not lead back there.
     """
 
     name: ListenerName
@@ -156,4 +157,5 @@ class Listener:
     ordered: bool = False
     server_first: tuple[int, ...] = ()
     tls_ports: tuple[int, ...] = ()
+    itself: tuple[str, ...] = ()
     origin: Origin = NOWHERE

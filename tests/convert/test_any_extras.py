@@ -18,13 +18,19 @@ from meshd.envoy.resource import EnvoyResource
 from meshd.memo import Memo
 from meshd.mesh.load import load, load_older
 from meshd.names import BlobId, HostName
-from meshd.plan import ProxyPlan
+from meshd.plan import ProxyPlan, TcpChain
 from tests.apart import complaint
 from tests.convert.conftest import RATINGS, REVIEWS, a_service, a_workload
 
+LEDGER = a_service("ledger.default.svc.cluster.local", "{number: 7000, name: tcp}", "{number: 7443, name: tls}")
 GRPC = a_service("calls.default.svc.cluster.local", "{number: 1, name: grpc, protocol: GRPC}")
 TODAY = (
-    REVIEWS + RATINGS + GRPC + a_workload("web", "app: web") + a_workload("edge", "istio: ingressgateway", "10.0.0.2")
+    REVIEWS
+    + RATINGS
+    + GRPC
+    + LEDGER
+    + a_workload("web", "app: web")
+    + a_workload("edge", "istio: ingressgateway", "10.0.0.2")
 )
 REACHED: Counter[str] = Counter()
 
@@ -87,6 +93,10 @@ POLICIES = some(
     circuitBreaker=st.one_of(BREAKERS, st.just({"simpleCb": {"httpMaxRetries": 0}})),
     custom=message("envoy.config.cluster.v3.Cluster", {"connectTimeout": "1s"}, {"lbPolicy": "ROUND_ROBIN"}),
 )
+CONNECTION_FAULTS = some(
+    throttle=some(percent=PERCENTS, downstreamLimitBps=st.integers(0, 10**9), upstreamLimitBps=st.integers(0, 10**9)),
+    terminate=some(percent=PERCENTS, terminateAfterPeriod=st.sampled_from(["0s", "1ms", "30s"])),
+)
 VERSIONS = st.sampled_from([{}, {"version": "v1"}, {"version": "v2"}])
 NAMES = st.sampled_from(["reviews", "ratings", "calls"])
 
@@ -94,6 +104,11 @@ NAMES = st.sampled_from(["reviews", "ratings", "calls"])
 def rule(name: str, version: dict[str, str], path: str, spec: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     match = {"request": {"headers": {"uri": {"prefix": path}}}}
     return "RouteRule", {"destination": {"name": name}, "match": match, "route": [{"labels": version}], **spec}
+
+
+def rule_of_bytes(version: dict[str, str], share: int, fault: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    route = [{"labels": version, "weight": share}, {"labels": {"version": "v3"}, "weight": 100 - share}]
+    return "RouteRule", {"destination": {"name": "ledger"}, "match": {"tcp": {}}, "route": route, "l4Fault": fault}
 
 
 def policy(name: str, version: dict[str, str], spec: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -107,6 +122,7 @@ def edge(name: str, port: int) -> tuple[str, dict[str, Any]]:
 OBJECTS = st.lists(
     st.one_of(
         st.builds(rule, NAMES, VERSIONS, st.sampled_from(["/a", "/b"]), RULES),
+        st.builds(rule_of_bytes, VERSIONS, st.integers(1, 99), CONNECTION_FAULTS),
         st.builds(policy, NAMES, VERSIONS, POLICIES),
         st.builds(edge, NAMES, st.sampled_from([80, 81])),
     ),
@@ -127,7 +143,8 @@ def plans(given: dict[str, BlobId]) -> list[ProxyPlan]:
     loaded = load(given, str.encode, Memo())
     assert loaded.mesh, [str(problem) for problem in loaded.problems if problem.is_error]
     hosts = (HostName("web"), HostName("edge"))
-    return [plan for host in hosts for plan in compile_plan(loaded.mesh, host, Reach(), Memo()).plans]
+    reach = Reach(capture="nftables")
+    return [plan for host in hosts for plan in compile_plan(loaded.mesh, host, reach, Memo()).plans]
 
 
 def resources(plan: ProxyPlan) -> list[EnvoyResource]:
@@ -149,6 +166,8 @@ def extras_mean_the_same_when_they_are_read_again(objects: list[tuple[str, dict[
     for plan in before:
         routes = [route for table in plan.route_tables for host in table.virtual_hosts for route in host.routes]
         REACHED["overrides"] += any(route.overrides for route in routes)
+        chains = [chain for each in plan.listeners for chain in each.chains if isinstance(chain, TcpChain)]
+        REACHED["faults"] += any(chain.faults for chain in chains)
         REACHED["custom"] += any(each.custom for each in plan.clusters)
 
 
@@ -157,6 +176,7 @@ def test_extras_mean_the_same_when_they_are_read_again():
 
     assert REACHED["overrides"] > 20
     assert REACHED["custom"] > 20
+    assert REACHED["faults"] > 20
 
 
 @pytest.mark.envoy

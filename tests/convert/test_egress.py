@@ -275,6 +275,42 @@ def test_at_a_sidecar_all_that_is_for_the_address_goes_to_the_gateway():
     assert back["match"] == [{"gateways": ["out-egress"], "port": 9000, "destinationSubnets": ["192.0.2.0/24"]}]
 
 
+CHAOS = "destination: {service: 192.0.2.7}, match: {tcp: {%s}}, l4Fault: {terminate: {percent: 5.0}}"
+CUT = {"l4Fault": {"terminate": {"percent": 5.0}}}
+
+
+@pytest.mark.spec("C-EG-07", "C-TCP-01", "C-TCP-06", "ER-03", "L-L4FAULT")
+def test_rules_of_connections_count_outside_too():
+    made = converted(
+        out("192.0.2.7", (9000, "tcp"), (80, "http")),
+        a_rule("chaos", CHAOS % "sourceSubnet: [10.0.0.0/8], destinationSubnet: [192.0.2.0/29]"),
+    )
+
+    to = [{"destination": {"host": "out.default.egress.invalid"}}]
+    match = {"sourceSubnet": "10.0.0.0/8", "destinationSubnets": ["192.0.2.0/29"]}
+    made_of_it = made.named("VirtualService", "out")
+    assert made_of_it["spec"]["tcp"] == [{"match": [match], "route": to}]
+    assert [route["name"] for route in made_of_it["spec"]["http"]] == ["meshd-default"]
+    assert json.loads(made_of_it["metadata"]["annotations"]["meshd.io/extras"])["tcp"] == {"0": CUT}
+    assert "L-L4FAULT" in made.codes
+
+
+@pytest.mark.spec("C-EG-07", "C-EG-10")
+def test_by_the_egress_proxy_rules_of_connections_count_once_at_the_sidecar():
+    made = converted(
+        out("192.0.2.7", (9000, "tcp"), (443, "tcp"), more=PROXY),
+        a_rule("chaos", CHAOS % "sourceSubnet: [10.0.0.0/8]"),
+        GATEWAY.replace("name: http-443, protocol: HTTP", "name: tcp-443, protocol: TCP"),
+    )
+
+    found = made.named("VirtualService", "out")
+    tcp = found["spec"]["tcp"]
+    ruled = {"gateways": ["mesh"], "sourceSubnet": "10.0.0.0/8"}
+    assert [each["match"] for each in tcp[:2]] == [[{**ruled, "port": 443}], [{**ruled, "port": 9000}]]
+    assert [each["route"] for each in tcp[:2]] == [each["route"] for each in tcp[2:4]]
+    assert json.loads(found["metadata"]["annotations"]["meshd.io/extras"])["tcp"] == {"0": CUT, "1": CUT}
+
+
 HOP = "istio-egressgateway-istio-system-svc-cluster-local-egress"
 
 

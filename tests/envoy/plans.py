@@ -18,11 +18,13 @@ from meshd.names import (
 )
 from meshd.plan import (
     Abort,
+    BitsPerSecond,
     CertificateSecret,
     ChainMatch,
     CircuitBreakers,
     Cluster,
     ClusterEndpoints,
+    ConnectionFaults,
     Cors,
     Custom,
     Delay,
@@ -64,7 +66,9 @@ from meshd.plan import (
     SocketBind,
     TcpChain,
     TcpKeepalive,
+    Termination,
     TextMatch,
+    Throttle,
     Tunnel,
     UnixAddress,
     UnixBind,
@@ -430,9 +434,24 @@ def every_listener() -> tuple[Listener, ...]:
         a_listener("shared", http, tls, tcp, port=15081),
         a_listener("sni", http, tls, port=15082),
         a_listener("tcp", tcp, port=15083),
+        *every_faulty_listener(tcp),
         Listener(name=ListenerName("unix"), bind=UnixBind(path="@meshd-test"), chains=(http,)),
         *every_gateway_listener(),
         *every_captured_listener(),
+    )
+
+
+def every_faulty_listener(chain: TcpChain) -> tuple[Listener, ...]:
+    throttle = Throttle(millionths=500_000, to_client=BitsPerSecond(819_200), to_service=BitsPerSecond(1))
+    late, at_once = Termination(millionths=50_000, after=30 * SECOND), Termination()
+    both = replace(chain, faults=ConnectionFaults(name="both", throttle=throttle, termination=late))
+    cut = replace(chain, faults=ConnectionFaults(name="cut", termination=at_once))
+    carried = replace(both, tunnel=Tunnel(authority="db:5432"), destinations=chain.destinations[:1])
+    tunnelled = replace(carried, faults=replace(carried.faults, name="tunnelled"))
+    return (
+        a_listener("faulty-1", both, port=15020),
+        a_listener("faulty-2", cut, port=15021),
+        a_listener("faulty-3", tunnelled, port=15022),
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from meshd.envoy.chain_matches import match_of
+from meshd.envoy.connection_faults import inside
 from meshd.plan import (
     Action,
     ByEds,
@@ -21,6 +23,7 @@ from meshd.plan import (
     SocketBind,
     TcpChain,
 )
+from meshd.problems import NOWHERE
 
 
 def faults(plan: ProxyPlan) -> Iterator[str]:
@@ -38,6 +41,7 @@ def faults(plan: ProxyPlan) -> Iterator[str]:
     yield from _missing("secret", {each.name for each in plan.secrets}, _shown(plan))
     yield from _differ("internal listeners", set(_internal(plan.listeners)) - {"outboundProxy"}, set(_led_inside(plan)))
     yield from _differ("DNS names", set(plan.dns_names), set(_looked_up(plan)))
+    yield from _twice("inside", (each.name for each in _inside(plan.listeners)))
     for table in plan.route_tables:
         yield from _faults_of_table(table)
     for listener in plan.listeners:
@@ -97,6 +101,15 @@ def _shown(plan: ProxyPlan) -> Iterator[str]:
 
 def _internal(listeners: Iterable[Listener]) -> Iterator[str]:
     yield from (each.name for each in listeners if each.bind == InternalBind())
+
+
+def _inside(listeners: Iterable[Listener]) -> set[Listener]:
+    """What faults of connections ask for: the same for all of a rule, whichever line of it they come from."""
+    found = (each for listener in listeners for each in inside(listener))
+    return {
+        replace(each, origin=NOWHERE, chains=tuple(replace(chain, origin=NOWHERE) for chain in each.chains))
+        for each in found
+    }
 
 
 def _led_inside(plan: ProxyPlan) -> Iterator[str]:
