@@ -8,7 +8,9 @@ from operator import attrgetter
 
 from meshd.compiler.access_logs import access_log
 from meshd.compiler.host import Host
+from meshd.compiler.itself import knowing_itself
 from meshd.compiler.upstream.secrets import unwatched
+from meshd.memo import Memo
 from meshd.names import DnsName, ProxyName
 from meshd.plan import Cluster, ClusterEndpoints, Credentials, DnsAddress, Listener, ProxyPlan, RouteTable, Secret
 from meshd.problems import Problems
@@ -33,17 +35,18 @@ class Planned:
     problems: Problems
 
 
-def planned(proxy: ProxyName, host: Host, *parts: Part) -> Planned:
+def planned(proxy: ProxyName, host: Host, memo: Memo, *parts: Part) -> Planned:
     endpoints = {each.cluster: each for part in parts for each in part.endpoints}
     secrets = {each.name: each for part in parts for each in part.secrets}
     clusters = {each.name: each for part in parts for each in part.clusters}
+    listeners = (memo.recall(knowing_itself, host, each) for part in parts for each in part.listeners)
     plan = ProxyPlan(
         proxy=proxy,
         host=host.name,
         locality=host.locality,
         clusters=tuple(clusters[name] for name in sorted(clusters)),
         endpoints=tuple(endpoints[name] for name in sorted(endpoints)),
-        listeners=tuple(sorted((each for part in parts for each in part.listeners), key=attrgetter("name"))),
+        listeners=tuple(sorted(listeners, key=attrgetter("name"))),
         route_tables=tuple(sorted((each for part in parts for each in part.route_tables), key=attrgetter("name"))),
         secrets=tuple(secrets[name] for name in sorted(secrets)),
         credentials=tuple(each for part in parts for each in part.credentials),

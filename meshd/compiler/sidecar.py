@@ -27,7 +27,7 @@ def sidecar_plan(mesh: Mesh, host: Host, reach: Reach, memo: Memo) -> Planned:
     sidecar = sidecar_for(mesh, host.client)
     inward = inbound(mesh, host, sidecar, reach, memo)
     outward = _outbound(View(mesh, host, memo), sidecar, reach, dict(_taken(inward)))
-    return planned("sidecar", host, *with_outbound_proxy(host, memo, outward, inward))
+    return planned("sidecar", host, memo, *with_outbound_proxy(host, memo, outward, inward))
 
 
 def _outbound(view: View, sidecar: Sidecar | None, reach: Reach, taken: Mapping[Bind, Origin]) -> Part:

@@ -34,7 +34,7 @@ def gateway_plan(mesh: Mesh, host: Host, entry: WorkloadEntry, memo: Memo, *, al
         for place in places
         for each in opened_at(traffic, place, proxy_protocol=_expects_proxy_protocol(traffic, place, own))
     ]
-    return planned("gateway", host, *with_outbound_proxy(host, memo, _reached(traffic), _opened(found)))
+    return planned("gateway", host, memo, *with_outbound_proxy(host, memo, _reached(traffic), _opened(found)))
 
 
 def _opened(found: Iterable[Opened]) -> Part:
