@@ -341,9 +341,11 @@ async def test_settling_ends_at_its_deadline_and_with_names_that_are_dropped(tmp
 
 @on_a_loop
 async def test_names_that_answer_are_not_held_up_by_as_many_that_never_do(tmp_path):
-    async with a_house(tmp_path, queries=20, patient_queries=4) as house:
-        good = [f"good{number}.shop" for number in range(50)]
-        dead = [f"dead{number}.shop" for number in range(50)]
+    # Behind the second tries of the dead, which end in an hour, nobody who answers may have to wait.
+    timeouts = (timedelta(seconds=1), timedelta(hours=1))
+    async with a_house(tmp_path, queries=20, patient_queries=4, families=("A",), timeouts=timeouts) as house:
+        good = [f"good{number}.shop" for number in range(30)]
+        dead = [f"dead{number}.shop" for number in range(30)]
         for name in good:
             house.server.set(name, "10.0.0.1")
         for name in dead:
@@ -352,7 +354,7 @@ async def test_names_that_answer_are_not_held_up_by_as_many_that_never_do(tmp_pa
 
         await house.settled(*good)
 
-        assert not all(house.resolver._names[DnsName(name)].tried for name in dead)
+        assert not any(house.resolver._names[DnsName(name)].tried for name in dead)
         assert {house.answer(name).addresses for name in good} == {("10.0.0.1",)}
 
 
