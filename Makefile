@@ -11,8 +11,10 @@ COMMANDS := git=git openssl=openssl curl=curl flock=util-linux
 # Only the tests put load on the proxy, read the manual pages, and want a forward proxy that others made.
 TEST_COMMANDS := wrk=wrk man=man-db tinyproxy=tinyproxy-bin
 # Captured connections are tested in a network namespace, which only root can make.
+# The lab's machines are made by debootstrap, booted by systemd-nspawn, and root's as well.
 ifeq ($(shell id -u),0)
 TEST_COMMANDS += nft=nftables ip=iproute2
+SLOW_COMMANDS := debootstrap=debootstrap systemd-nspawn=systemd-container nsenter=util-linux ssh=openssh-client
 endif
 
 # Two `make`s at once in one checkout wait for each other while they set up.
@@ -27,7 +29,7 @@ comma := ,
 CORE_LIST := $(subst $(empty) $(empty),$(comma),$(strip $(CORE)))
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-slow test-all coverage lint format schema bench clean help
+.PHONY: setup demo test test-slow test-all coverage lint format schema bench deb rpm lock clean help
 
 setup: $(READY) $(ENVOY)  ## set up: .venv, all dependencies, the embedded Envoy
 
@@ -39,12 +41,12 @@ test: setup  ## the tests, but for the slow ones; COVERAGE=1 measures them
 	$(if $(COVERAGE),$(BIN)/coverage erase)
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: setup  ## the slow tests
-	@packaging/debian-packages $(TEST_COMMANDS)
+test-slow: setup  ## the slow tests; as root, those on machines with systemd too
+	@packaging/debian-packages $(TEST_COMMANDS) $(SLOW_COMMANDS)
 	$(PYTEST) -m slow $(ARGS)
 
 test-all: setup  ## every test
-	@packaging/debian-packages $(TEST_COMMANDS)
+	@packaging/debian-packages $(TEST_COMMANDS) $(SLOW_COMMANDS)
 	$(PYTEST) $(ARGS)
 
 coverage: setup  ## what `make test COVERAGE=1` measured; fails below the floors of pyproject.toml and 90 % of the core
@@ -68,6 +70,15 @@ schema: $(READY)  ## write meshd/schemas/mesh.json anew, from the types
 
 bench: setup  ## measure, and print beside the budgets of ARCHITECTURE.md; ARGS="--help" for more
 	$(BIN)/python -m bench --envoy $(abspath $(ENVOY)) $(ARGS)
+
+deb:  ## dist/*.deb, for this Debian or Ubuntu; or for RELEASE=trixie, RELEASE=noble, with ARCH=arm64 (as root)
+	@$(if $(RELEASE)$(ARCH),packaging/in-release "$(RELEASE)" "$(ARCH)" build-deb,packaging/build-deb) dist
+
+rpm:  ## dist/*.rpm
+	@packaging/build-rpm dist
+
+lock:  ## the newest versions of what packages are made of, with their digests, into packaging/lock
+	@packaging/lock-requirements
 
 clean:  ## remove all that `make` made
 	rm -rf $(VENV) .envoy .cache build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
