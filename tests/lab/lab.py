@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.dns_server import DnsServer, serve
-from tests.lab.machine import Machine
+from tests.lab.machine import Machine, sweep
 from tests.lab.network import GATEWAY, Netns, lab_network
 
 
@@ -54,6 +54,7 @@ def settle(machine: Machine) -> None:
 
 @contextmanager
 def running_lab(tree: Path, shown: Mapping[Path, str]) -> Iterator[Lab]:
+    sweep()
     with lab_network() as network, serve(53, GATEWAY, network.within) as dns:
         lab = Lab(network=network, dns=dns, tree=tree, shown=shown)
         try:

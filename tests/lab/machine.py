@@ -322,6 +322,14 @@ def _control_groups(name: str) -> Iterator[Path]:
             yield hierarchy / f"meshd-lab-{os.getpid()}-{name}"
 
 
+def sweep() -> None:
+    """Control groups of labs that were killed with their tests; all else of these went with them."""
+    for hierarchy in _HIERARCHIES:
+        for group in hierarchy.glob("meshd-lab-*"):
+            if not Path("/proc", group.name.split("-")[2]).exists():
+                _removed(group)
+
+
 def _removed(group: Path) -> bool:
     """Nothing is in it any more, neither processes nor groups."""
     for below in sorted(group.rglob("*/"), reverse=True):
