@@ -85,6 +85,11 @@ class Backends:
     def serve_unix(self, version: str, path: Path) -> None:
         self._servers.append(self._do(asyncio.start_unix_server(self._as(version), path)))
 
+    def hang_up(self) -> None:
+        """All connections that are open."""
+        for writer in list(self._writers):
+            self._loop.call_soon_threadsafe(writer.transport.abort)
+
     def release(self) -> None:
         """What was held is answered."""
         for event in list(self._held):

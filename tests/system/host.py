@@ -101,7 +101,7 @@ class Host:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: self.answers() or self.daemon.poll() is not None, what="the daemon's control socket")
+        until(lambda: self.answers() or self.daemon.poll() is not None, seconds=60, what="the control socket")
         assert self.daemon.poll() is None, self.log.read_text()
 
     def kill(self) -> None:
@@ -164,10 +164,14 @@ class Host:
 
     def close(self) -> None:
         """No process of this host outlives its test."""
-        if self.daemon is not None and self.daemon.poll() is None:
-            self.terminate()
-        for pid in self.left():
-            os.kill(pid, signal.SIGKILL)
+        try:
+            if self.daemon is not None and self.daemon.poll() is None:
+                self.terminate()
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"the daemon does not end: {self.log.read_text()}") from error
+        finally:
+            for pid in self.left():
+                os.kill(pid, signal.SIGKILL)
 
     def left(self) -> list[int]:
         """Processes whose command line names this host's directory."""

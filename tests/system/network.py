@@ -65,6 +65,12 @@ class Network:
         (table,) = blocks(firewall.text, "nft")
         self.router.run("nft", "-f", "-", given=table)
 
+    def passes(self, *addresses: str) -> None:
+        """The firewall, from now on, and none of those before."""
+        elements = ", ".join(addresses)
+        text = f"flush set inet egress gateways; add element inet egress gateways {{ {elements} }}"
+        self.router.run("nft", text)
+
     def strays(self) -> int:
         """Packets that tried to get past the gateway."""
         words = self.router.run("nft", "list", "counter", "inet", "egress", "strays").split()

@@ -15,7 +15,7 @@ from typing import Any
 from tests.capture.machines import APPLICATION
 from tests.live.certificates import Authority
 from tests.live.namespace import Namespace
-from tests.project.pages import Section, section
+from tests.project.pages import Section, blocks, section
 from tests.system.host import Host
 from tests.system.network import CLIENT, CLIENT_SIX, GATEWAY, GATEWAY_SIX, Network, network
 from tests.system.wrk import Wrk
@@ -63,29 +63,30 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True)
 class ThreeHosts:
-    """`client` and `gateway` are daemons, `application` and `edge` the machines that they run on."""
+    """`client` and `gateway` are daemons, `application` and `edge` the machines that they run on. `calm`: for wrk."""
 
     network: Network
     client: Host
     gateway: Host
     application: Namespace
     edge: Namespace
+    calm: Path
 
     def push(self, *texts: str) -> str:
         """A mesh of nothing but these documents, until both hosts have it."""
         mesh = "---\n".join(texts)
         revision = self.client.push({"mesh.yaml": mesh})
-        self._both(lambda host: host.until_live(revision))
+        self.both(lambda host: host.until_live(revision))
         return revision
 
     def start(self, *texts: str) -> None:
         """Both daemons, on this mesh, with the table loaded and the router closed."""
-        self._both(Host.start)
+        self.both(Host.start)
         self.push(*texts)
         self.capture()
         self.network.close(RECIPE)
 
-    def _both(self, act: Callable[[Host], object]) -> None:
+    def both(self, act: Callable[[Host], object]) -> None:
         with ThreadPoolExecutor(2) as pool:
             tuple(pool.map(act, (self.client, self.gateway)))
 
@@ -115,9 +116,17 @@ class ThreeHosts:
         identity = (f"--reuid={user}", f"--regid={user}", "--clear-groups")
         return self.application.command("/usr/bin/setpriv", *identity, *words)
 
-    def load(self, name: str, *, closing: bool = False) -> Wrk:
-        """Of an application of the client that asks for this site."""
-        return Wrk(80, name, address=name, within=self.as_user(APPLICATION), closing=closing)
+    @contextmanager
+    def load(self, name: str, *, closing: bool = False) -> Iterator[Wrk]:
+        """Of an application of the client that asks for this site, and is answered. It leaves time for others."""
+        with Wrk(80, name, self.calm, address=name, within=self.as_user(APPLICATION), closing=closing) as wrk:
+            self.until_more()
+            yield wrk
+
+    def until_more(self, requests: int = 50) -> None:
+        """Of whoever asks whatever site."""
+        target = len(self.network.world.received) + requests
+        until(lambda: len(self.network.world.received) >= target, what="more requests")
 
     def until_answered(self, name: str, by: str = "") -> dict[str, Any]:
         """By this site, where it is another one than it is called."""
@@ -150,11 +159,20 @@ def three_hosts(ca: Authority, directory: Path, envoy: Path) -> Iterator[ThreeHo
         application = stack.enter_context(built.machine(CLIENT, CLIENT_SIX))
         edge = stack.enter_context(built.machine(GATEWAY, GATEWAY_SIX))
         client = daemon(directory / "c", envoy, "web-1", application, url)
-        client.configure(capture="nftables", nftables=f"{{agentUser: {AGENT}}}")
+        client.configure(**_recipe_settings(), nftables=f"{{agentUser: {AGENT}}}")
         gateway = daemon(directory / "g", envoy, "egress-1", edge, url, beside=client)
         for host in (client, gateway):
             stack.callback(host.close)
-        yield ThreeHosts(network=built, client=client, gateway=gateway, application=application, edge=edge)
+        calm = directory / "calm.lua"
+        calm.write_text("function delay() return 5 end\n")
+        directory.chmod(0o711)  # for wrk, which is somebody else
+        yield ThreeHosts(network=built, client=client, gateway=gateway, application=application, edge=edge, calm=calm)
+
+
+def _recipe_settings() -> dict[str, str]:
+    """What the documentation wants in meshd.yaml, but for the place of the repository."""
+    (block,) = (text for text in blocks(RECIPE.text, "yaml") if text.startswith("repository:"))
+    return dict(line.split(": ", 1) for line in block.splitlines()[1:])
 
 
 def daemon(directory: Path, envoy: Path, name: str, machine: Namespace, url: str, beside: Host | None = None) -> Host:
