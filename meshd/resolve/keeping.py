@@ -1,4 +1,7 @@
-"""When the answers go to disk: soon after addresses changed, and now and then for their age. It is done aside."""
+"""When the answers go to disk: soon after addresses changed, and now and then for their age. It is done aside.
+
+Some names have other addresses at each look-up, and 10 000 names are megabytes: so it is not done all the time.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from meshd.resolve.kept_file import load, save
 
 log = structlog.get_logger()
 
-_AGES_EVERY: Final = timedelta(minutes=1)
+_CHANGES_EVERY: Final = timedelta(seconds=30)
+_AGES_EVERY: Final = timedelta(minutes=5)
 
 Answers = Mapping[DnsName, Answer]
 
@@ -30,11 +34,11 @@ class Keeping:
         self.unsaved = False
         self._file = file
         self._clock = clock
-        self._saved_at = clock.now()
+        self._saved_at = clock.now() - _CHANGES_EVERY
         self._saving: asyncio.Task[None] | None = None
 
     def keep_up(self, answers: Answers) -> None:
-        if self.unsaved or self._clock.now() - self._saved_at >= _AGES_EVERY:
+        if self._clock.now() - self._saved_at >= (_CHANGES_EVERY if self.unsaved else _AGES_EVERY):
             self._save(answers)
 
     async def close(self, answers: Answers) -> None:

@@ -31,7 +31,7 @@ def save(file: Path, answers: Mapping[DnsName, Answer]) -> None:
     content = {"format": _FORMAT, "answers": {name: _written(answer) for name, answer in sorted(answers.items())}}
     fresh = file.with_name(file.name + ".new")
     with fresh.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1)
+        stream.write(json.dumps(content))
         stream.flush()
         os.fsync(stream.fileno())
     fresh.replace(file)
