@@ -32,6 +32,8 @@ from meshd.resolve.waiting import Waiting
 log = structlog.get_logger()
 
 _UPKEEP_EVERY: Final = timedelta(seconds=5)
+_APART: Final = timedelta(milliseconds=5)
+"""Between two look-ups, on average, so that 1 000 names with a TTL of 0 (Consul's) do not take a CPU."""
 
 
 class Resolver:
@@ -162,7 +164,8 @@ class Resolver:
         if failures:
             doubled: timedelta = self._settings.retry_first * (1 << min(failures - 1, 20))
             return min(doubled, self._retry_ceiling) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
-        bounded = within(ttl, self._settings.floor, self._settings.ceiling)
+        floor = max(self._settings.floor, _APART * len(self._names))
+        bounded = within(ttl, floor, self._settings.ceiling)
         return bounded * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
 
     def _volunteer(self, entry: Entry, found: Found) -> None:

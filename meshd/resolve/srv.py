@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from meshd.names import DnsName
 from meshd.plan import SrvTarget
 from meshd.resolve.answer import Answer, Trouble
 from meshd.resolve.merging import failing, first_of
 from meshd.resolve.reading import Failed, FoundRecords, SrvRecord
+
+MOST_ENDPOINTS: Final = 1024
+"""Of one SRV name, whose targets may have hundreds of addresses each; of more, those that come first."""
 
 Known = Mapping[DnsName, Answer | None]
 
@@ -66,7 +70,7 @@ def composed(service: Service, known: Known, before: Answer | None, now: datetim
     targets = {*_targets(service, known), *(beside.targets if beside is not None else ())}
     if targets:
         parts = [answer for answer in (beside, *known.values()) if answer is not None and answer.addresses]
-        return _answer(service, known, before, tuple(sorted(targets)), parts)
+        return _answer(service, known, before, tuple(sorted(targets)[:MOST_ENDPOINTS]), parts)
     if service.error:
         return failing(before, service.error, now)
     culprit, its = next(_failing(service, known), ("", None))

@@ -104,7 +104,7 @@ async def test_an_address_that_no_host_has_is_none(tmp_path, address):
 
 @on_a_loop
 async def test_of_far_too_many_addresses_always_the_same_are_used(tmp_path):
-    async with a_house(tmp_path) as house:
+    async with a_house(tmp_path, timeouts=(MINUTE,)) as house:
         many = [f"10.{high}.{low}.1" for high in range(8) for low in range(250)]
         house.server.set("huge.shop", *many, fault="truncate")
         await house.want("huge.shop")
@@ -120,7 +120,7 @@ async def test_of_far_too_many_addresses_always_the_same_are_used(tmp_path):
 
 @on_a_loop
 async def test_of_far_too_many_targets_the_rest_is_not_looked_up(tmp_path):
-    async with a_house(tmp_path) as house:
+    async with a_house(tmp_path, timeouts=(MINUTE,)) as house:
         records = tuple((number, 1, 80, f"t{number}.shop") for number in range(MOST_TARGETS + 50))
         house.server.set("_http._tcp.shop", srv=records, fault="truncate")
         house.server.set("t0.shop", "10.0.0.1")

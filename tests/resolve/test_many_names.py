@@ -125,3 +125,24 @@ async def test_a_name_for_which_somebody_waited_in_vain_holds_up_nobody_else(tmp
 
         assert house.answer("new.shop").addresses == ("10.0.0.1",)
         assert not house.resolver._names[DnsName("dead.shop")].tried
+
+
+@on_a_loop
+async def test_many_names_without_a_ttl_are_not_asked_for_each_second(tmp_path, server):
+    """Consul's answers have none: a thousand names would take a CPU."""
+    names = [f"db{number}.shop" for number in range(600)]
+    server.records.update({name: Record(addresses=("10.0.0.1",), ttl=0) for name in names})
+    clock = FakeClock()
+    patient = settings(tmp_path, server.address, families=("A",), timeouts=(EVER,))
+    resolver = Resolver(patient, clock, lambda: None)
+    resolver.want(named(names))
+    async with asyncio.timeout(60):
+        await resolver.settle(named(names), EVER)
+
+    clock.advance(timedelta(seconds=2.9))
+    early = sum(entry.task is not None and not entry.task.done() for entry in resolver._names.values())
+    clock.advance(timedelta(seconds=0.5))
+    late = sum(entry.task is not None and not entry.task.done() for entry in resolver._names.values())
+
+    assert (early, late) == (0, 600)
+    await resolver.close()

@@ -324,3 +324,18 @@ async def test_who_wants_one_address_gets_the_heaviest_of_those_that_come_first_
         await house.look_up_again(HTTP, timedelta(seconds=6))
 
         assert house.answer(HTTP).first == "10.0.0.2"
+
+
+@on_a_loop
+async def test_of_a_service_with_thousands_of_addresses_those_that_come_first_are_used(tmp_path):
+    async with a_house(tmp_path, families=("A",), timeouts=(HOUR,)) as house:
+        serve(house, *((priority, 1, 80, f"t{priority}.shop") for priority in range(4)))
+        for priority in range(4):
+            house.server.set(f"t{priority}.shop", *(f"10.{priority}.{n >> 8}.{n & 255}" for n in range(1, 401)))
+
+        await house.want(HTTP)
+
+        targets = house.answer(HTTP).targets
+        assert len(targets) == 1024
+        assert [sum(each.priority == priority for each in targets) for priority in range(4)] == [400, 400, 224, 0]
+        assert len(house.answer(HTTP).addresses) == 1024
