@@ -122,7 +122,12 @@ def edge(name: str, port: int) -> tuple[str, dict[str, Any]]:
 OBJECTS = st.lists(
     st.one_of(
         st.builds(rule, NAMES, VERSIONS, st.sampled_from(["/a", "/b"]), RULES),
-        st.builds(rule_of_bytes, VERSIONS, st.integers(1, 99), CONNECTION_FAULTS),
+        st.builds(
+            rule_of_bytes,
+            st.sampled_from([{"version": "v1"}, {"version": "v2"}]),
+            st.integers(1, 99),
+            CONNECTION_FAULTS,
+        ),
         st.builds(policy, NAMES, VERSIONS, POLICIES),
         st.builds(edge, NAMES, st.sampled_from([80, 81])),
     ),
