@@ -14,7 +14,8 @@ TEST_COMMANDS := wrk=wrk man=man-db tinyproxy=tinyproxy-bin
 # The lab's machines are made by debootstrap, booted by systemd-nspawn, and root's as well.
 ifeq ($(shell id -u),0)
 TEST_COMMANDS += nft=nftables ip=iproute2
-SLOW_COMMANDS := debootstrap=debootstrap systemd-nspawn=systemd-container nsenter=util-linux ssh=openssh-client
+SLOW_COMMANDS := debootstrap=debootstrap systemd-nspawn=systemd-container nsenter=util-linux ssh=openssh-client \
+                 lintian=lintian rpmbuild=rpm dh=debhelper dpkg-buildpackage=dpkg-dev ansible-playbook=ansible-core
 endif
 
 # Two `make`s at once in one checkout wait for each other while they set up.

@@ -136,5 +136,5 @@ def _hint(said: str, proxy: ProxyName) -> str:
     if "not found" in said:
         return "install the units: `meshd install-units`"
     if "authentication required" in said or "Access denied" in said or "not permitted" in said.lower():
-        return "install units/meshd.rules for polkit, which lets user meshd manage its proxies"
+        return "install the rule for polkit that lets user meshd manage its proxies: `meshd install-units`"
     return f"journalctl -u {unit(proxy)}"
