@@ -11,8 +11,9 @@ import pytest
 
 from tests.lab import image
 from tests.lab.git_server import GitServer, git_server
-from tests.lab.installation import Host, install, shown
+from tests.lab.installation import Host
 from tests.lab.lab import Lab, running_lab
+from tests.lab.packages import Packages, installed, packages
 
 _COMMANDS = {
     "debootstrap": "debootstrap",
@@ -40,20 +41,27 @@ def tree() -> Path:
         pytest.skip(f"NO LAB, nothing was proved on booted machines: {error}")
 
 
+@pytest.fixture(scope="session")
+def built(tree: Path) -> Packages:
+    """The packages of this checkout."""
+    return packages()
+
+
 @pytest.fixture(scope="module")
 def lab(tree: Path) -> Iterator[Lab]:
-    with running_lab(tree, shown()) as lab:
+    with running_lab() as lab:
         yield lab
 
 
 @pytest.fixture(scope="module")
-def fleet(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[GitServer, tuple[Host, ...]]]:
-    """Boots a git server and hosts with meshd installed, neither configured nor started."""
+def fleet(
+    lab: Lab, tree: Path, built: Packages, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., tuple[GitServer, tuple[Host, ...]]]:
+    """Boots a git server and hosts. The packages are installed there; nothing is configured or started."""
 
     def start(*names: str) -> tuple[GitServer, tuple[Host, ...]]:
-        git, *others = lab.boot("git", *names)
-        for machine in others:
-            install(machine)
-        return git_server(git, tmp_path_factory.mktemp("developer")), tuple(Host(machine) for machine in others)
+        layers = installed(tree, built)
+        git, *others = lab.boot({"git": (tree,)} | dict.fromkeys(names, layers))
+        return git_server(git, tmp_path_factory.mktemp("developer")), tuple(map(Host, others))
 
     return start

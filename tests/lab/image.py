@@ -52,7 +52,7 @@ def tree(recipe: Recipe) -> Path:
     """The directory, made now if this is the first time; whoever else wants it meanwhile waits."""
     CACHE.mkdir(parents=True, exist_ok=True)
     wanted = CACHE / f"{recipe.suite}-{recipe.digest}"
-    with _locked(CACHE / "lock"):
+    with locked(CACHE / "lock"):
         if not wanted.exists():
             _make(recipe, wanted)
     return wanted
@@ -97,7 +97,7 @@ def _settle(recipe: Recipe, root: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

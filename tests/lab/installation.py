@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +10,12 @@ from tests.lab.git_server import GitServer
 from tests.lab.machine import Done, Machine
 from tests.waiting import until
 
-TOP = Path(__file__).resolve().parents[2]
 
-_ENVOY = "/usr/local/lib/meshd/envoy"
-_MESHD = """\
-#!/bin/sh
-PYTHONPATH=/opt/meshd/source:/opt/meshd/libraries exec /usr/bin/python3 -m meshd "$@"
-"""
-_UNITS = "/usr/lib/systemd/system"
-_PLACES = {
-    "meshd.service": f"{_UNITS}/meshd.service",
-    "meshd-envoy@.service": f"{_UNITS}/meshd-envoy@.service",
-    "meshd-envoy@gateway.service.d/low-ports.conf": f"{_UNITS}/meshd-envoy@gateway.service.d/low-ports.conf",
-    "meshd-capture.service": f"{_UNITS}/meshd-capture.service",
-    "meshd.sysusers": "/usr/lib/sysusers.d/meshd.conf",
-    "meshd.rules": "/usr/share/polkit-1/rules.d/50-meshd.rules",
-}
-
-
-def shown() -> dict[Path, str]:
-    """What each machine sees of this checkout."""
-    return {
-        Path(sysconfig.get_path("purelib")): "/opt/meshd/libraries",
-        TOP / "meshd": "/opt/meshd/source/meshd",
-        TOP / ".envoy": _ENVOY,
-    }
-
-
-def install(machine: Machine) -> None:
-    machine.write("/usr/bin/meshd", _MESHD, mode=0o755)
-    for source, target in _PLACES.items():
-        machine.write(target, (TOP / "units" / source).read_text())
-    machine.run("systemd-sysusers")
-    machine.systemctl("daemon-reload")
+def install(machine: Machine, *packages: Path) -> None:
+    """As `apt-get install ./...` does, from files."""
+    for package in packages:
+        machine.copy_in(package, f"/opt/{package.name}")
+    machine.run("dpkg", "--install", *(f"/opt/{package.name}" for package in packages), seconds=300)
 
 
 class Host:

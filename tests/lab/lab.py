@@ -14,18 +14,14 @@ from tests.lab.network import GATEWAY, Netns, lab_network
 
 @dataclass(slots=True, kw_only=True)
 class Lab:
-    """`shown`: directories of this host that each machine may read, and where it sees them."""
-
     network: Netns
     dns: DnsServer
-    tree: Path
-    shown: Mapping[Path, str]
     machines: dict[str, Machine] = field(default_factory=dict)
     _end: ExitStack = field(default_factory=ExitStack)
 
-    def boot(self, *names: str) -> tuple[Machine, ...]:
-        """They boot side by side, and have when this returns."""
-        new = tuple(self._new(name) for name in names)
+    def boot(self, over: Mapping[str, tuple[Path, ...]]) -> tuple[Machine, ...]:
+        """Machines by their names, each over its layers. They boot side by side, and have when this returns."""
+        new = tuple(self._new(name, layers) for name, layers in over.items())
         for machine in new:
             machine.start()
         for machine in new:
@@ -33,9 +29,9 @@ class Lab:
             settle(machine)
         return new
 
-    def _new(self, name: str) -> Machine:
+    def _new(self, name: str, layers: tuple[Path, ...]) -> Machine:
         address = f"10.77.0.{11 + len(self.machines)}"
-        machine = Machine(name, address, self.tree, self.network, self.shown)
+        machine = Machine(name, address, layers, self.network)
         self._end.callback(machine.stop)
         self.machines[name] = machine
         self.dns.set(f"{name}.lab", address, ttl=1)
@@ -53,10 +49,10 @@ def settle(machine: Machine) -> None:
 
 
 @contextmanager
-def running_lab(tree: Path, shown: Mapping[Path, str]) -> Iterator[Lab]:
+def running_lab() -> Iterator[Lab]:
     sweep()
     with lab_network() as network, serve(53, GATEWAY, network.within) as dns:
-        lab = Lab(network=network, dns=dns, tree=tree, shown=shown)
+        lab = Lab(network=network, dns=dns)
         try:
             yield lab
         finally:

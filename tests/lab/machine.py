@@ -1,4 +1,4 @@
-"""One machine: Debian with systemd as process 1, in namespaces of its own, over the tree that all share.
+"""One machine: Debian with systemd as process 1, in namespaces of its own, over a tree that others share.
 
 What it writes is kept until the lab ends, so it remembers across a reboot; what its kernel holds (tables, sockets,
 shared memory) is not, as on a real one.
@@ -29,7 +29,7 @@ _BOOT = """
 set -eu
 mount -t tmpfs -o mode=0755 run /run
 mkdir -p {place}/upper {place}/work {place}/root
-mount -t overlay overlay -o lowerdir={tree},upperdir={place}/upper,workdir={place}/work {place}/root
+mount -t overlay overlay -o lowerdir={layers},upperdir={place}/upper,workdir={place}/work {place}/root
 for group in {groups}; do echo 0 >$group/cgroup.procs; done
 ip link set lo up
 read plugged
@@ -71,12 +71,11 @@ class Unit:
 class Machine:
     """Made by `Lab.machine`. `run` raises unless the command succeeds; `attempt` returns how it ended."""
 
-    def __init__(self, name: str, address: str, tree: Path, lab: Netns, shown: Mapping[Path, str]) -> None:
+    def __init__(self, name: str, address: str, layers: tuple[Path, ...], lab: Netns) -> None:
         self.name = name
         self.address = address
-        self._tree = tree
+        self._layers = layers
         self.lab = lab
-        self._shown = shown
         self._groups = tuple(_control_groups(name))
         self._process: subprocess.Popen[str] | None = None
         self._network: Netns | None = None
@@ -93,7 +92,7 @@ class Machine:
             group.mkdir(parents=True, exist_ok=True)
         script = _BOOT.format(
             place=self._place,
-            tree=shlex.quote(str(self._tree)),
+            layers=shlex.quote(":".join(map(str, self._layers))),
             groups=" ".join(map(str, self._groups)),
             nspawn=shlex.join(self._nspawn()),
         )
@@ -167,7 +166,6 @@ class Machine:
                 "--capability=CAP_NET_ADMIN",
             ),
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--kill-signal=SIGRTMIN+3"),
-            *(f"--bind-ro={source}:{target}" for source, target in self._shown.items()),
         )
 
     def _find_init(self) -> int:

@@ -6,15 +6,19 @@ import pytest
 
 from tests.lab import meshes
 from tests.lab.application import run_application
+from tests.lab.git_server import git_server
+from tests.lab.installation import Host, install
 from tests.waiting import until
 
 pytestmark = [pytest.mark.envoy, pytest.mark.slow, pytest.mark.lab]
 
 
 @pytest.fixture(scope="module")
-def first(fleet):
-    """A host that serves its first revision, four lines of configuration after it was installed."""
-    git, (web,) = fleet("web")
+def first(lab, tree, built, tmp_path_factory):
+    """A host that serves its first revision, four lines of configuration after its packages were installed."""
+    server, fresh = lab.boot({"git": (tree,), "web": (tree,)})
+    git, web = git_server(server, tmp_path_factory.mktemp("developer")), Host(fresh)
+    install(fresh, built.meshd, built.envoy)
     run_application(web.machine, "v1")
     mesh = {"web.yaml": meshes.workload(web), "shop.yaml": meshes.service_by_name("shop", "web.lab")}
     revision = git.push(mesh)
