@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from tests.lab.image import CACHE, ImageError, locked
 
 TOP = Path(__file__).resolve().parents[2]
 _MADE_OF = ("meshd", "units", "docs", "examples", "packaging", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
+_ENVOY_MADE_OF = (
+    *("packaging/lock/envoy.txt", "packaging/stage-envoy", "packaging/build-deb", "packaging/versions"),
+    "packaging/debian/meshd-envoy",
+)
 _MINUTES = 15
 _KEPT = 24 * 60 * 60
 _INSTALL = """
@@ -42,7 +47,7 @@ class Packages:
 def packages() -> Packages:
     """Built now, if nobody has for what stands in this checkout."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    directory = CACHE / f"packages-{_digest()}"
+    directory = CACHE / f"packages-{_digest(_MADE_OF)}"
     with locked(CACHE / "lock-packages"):
         if not directory.exists():
             _forget_old()
@@ -72,10 +77,14 @@ def _build(directory: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     for part in ("now", "next"):
         (unfinished / part).mkdir(parents=True)
-    earlier = sorted((*CACHE.glob("packages-*/now/meshd-envoy_*.deb"), *(TOP / "dist").glob("meshd-envoy_*.deb")))
-    for package in earlier:  # Envoy's takes a minute and seldom changes; build-deb sees for itself whether it has
-        shutil.copy2(package, unfinished / "now")
+    kept = CACHE / f"packages-of-envoy-{_digest(_ENVOY_MADE_OF)}"  # it takes a minute and seldom changes
+    for package in kept.glob("*.deb"):
+        shutil.copy(package, unfinished / "now")  # as new as any of its sources, so that build-deb believes in it
     _run(str(TOP / "packaging/build-deb"), str(unfinished / "now"))
+    kept.mkdir(exist_ok=True)
+    for package in unfinished.glob("now/meshd-envoy_*.deb"):
+        shutil.copy(package, kept)
+    os.utime(kept)
     (meshd,) = unfinished.glob("now/meshd_*.deb")
     _build_again(meshd, unfinished / "next")
     unfinished.rename(directory)
@@ -100,9 +109,9 @@ def _run(*command: str) -> None:
     assert done.returncode == 0, f"{command}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
 
 
-def _digest() -> str:
+def _digest(parts: Sequence[str]) -> str:
     listed = subprocess.run(
-        ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_MADE_OF),
+        ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *parts),
         cwd=TOP, capture_output=True, check=True,
     ).stdout  # fmt: skip
     whole = hashlib.sha256()
