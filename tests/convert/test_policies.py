@@ -22,6 +22,25 @@ def extras(made, name="reviews-default"):
     return json.loads(made.named("DestinationRule", name)["metadata"]["annotations"]["meshd.io/extras"])
 
 
+@pytest.mark.spec("DP-03", "DP-04")
+@pytest.mark.parametrize(
+    ("destination", "namespace", "host"),
+    [
+        ("name: reviews", "default", "reviews.default.mesh.test"),
+        ("name: reviews", "shop", "reviews.shop.mesh.test"),
+        ("name: reviews, namespace: other", "shop", "reviews.other.mesh.test"),
+    ],
+)
+def test_the_host_of_a_policy_is_its_name_its_namespace_and_the_suffix_of_the_mesh(destination, namespace, host):
+    config = "---\napiVersion: meshd.io/v1\nkind: MeshConfig\nmetadata: {name: mesh}\nspec: {domainSuffix: mesh.test}\n"
+    text = a_policy("p", f"destination: {{{destination}}}, loadBalancing: {{name: RANDOM}}", namespace=namespace)
+
+    (made,) = converted(text, config).objects
+
+    assert made["spec"]["host"] == host
+
+
+@pytest.mark.spec("DP-10", "LB-05", "LB-06", "LB-07", "LB-08")
 @pytest.mark.parametrize(
     ("old", "new"), [("ROUND_ROBIN", "ROUND_ROBIN"), ("LEAST_CONN", "LEAST_REQUEST"), ("RANDOM", "RANDOM")]
 )
@@ -31,6 +50,7 @@ def test_c_dp_02_balancers(old, new):
     assert rule(made)["trafficPolicy"] == {"loadBalancer": {"simple": new}}
 
 
+@pytest.mark.spec("CB-02", "CB-07", "CB-08", "CB-09", "CB-10", "CB-11", "CB-12", "CB-14", "CB-15", "CB-18")
 def test_c_dp_03_an_empty_breaker_has_all_numbers():
     made = converted(a_policy("p", "destination: {name: reviews}, circuitBreaker: {simpleCb: {}}"))
 
@@ -76,6 +96,7 @@ def test_c_dp_04_a_version_inherits_the_balancer_that_it_does_not_name():
     assert "N-DP-INHERIT" in made.codes
 
 
+@pytest.mark.spec("DP-14")
 def test_c_dp_05_of_two_policies_for_the_same_calls_the_first_by_name_counts():
     made = converted(
         a_policy("b", "destination: {name: reviews}, loadBalancing: {name: RANDOM}"),
@@ -170,6 +191,7 @@ def test_a_version_inherits_a_custom_balancer():
     assert merged.subsets["v1"].origin.resource.name == "one"
 
 
+@pytest.mark.spec("DP-07")
 def test_c_dp_09_a_policy_that_nothing_routes_to():
     policy = a_policy("p", f"destination: {V1}, loadBalancing: {{name: RANDOM}}")
 

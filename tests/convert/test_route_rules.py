@@ -199,6 +199,7 @@ def test_c_sub_05_a_subset_of_today_keeps_its_name_and_what_is_missing_is_added(
 # --- order and catch-alls -------------------------------------------------------------------------------------
 
 
+@pytest.mark.spec("RR-10", "RR-11")
 def test_c_rr_02_precedence_then_namespace_then_name():
     match = "match: {request: {headers: {uri: /a}}}"
     made = converted(
@@ -490,6 +491,27 @@ def test_c_rr_03_requests_to_a_service_with_rules_of_connections_go_to_all_versi
     assert [route["name"] for route in routes(made)] == ["meshd-default"]
 
 
+@pytest.mark.spec("RR-02", "RR-03", "RR-13")
+@pytest.mark.parametrize(
+    ("match", "families"),
+    [
+        ("", {"http"}),
+        ("match: {request: {headers: {uri: /a}}}, ", {"http"}),
+        ("match: {tcp: {sourceSubnet: [10.0.0.1]}}, ", {"http", "tcp"}),
+        ("match: {request: {headers: {uri: /a}}, tcp: {}}, ", {"http", "tcp"}),
+    ],
+)
+def test_c_rr_04_a_protocol_without_conditions_is_left_alone(match, families):
+    """Requests have a route all the same, with the defaults of v1alpha1."""
+    reviews = a_service(HOST, "{number: 80, name: http, protocol: HTTP}", "{number: 81, name: tcp, protocol: TCP}")
+
+    spec = converted(a_rule(spec=f"{match}{TO_V1}"), reviews).spec("VirtualService", "reviews-default")
+
+    assert spec.keys() - {"hosts"} == families
+    assert (spec["http"][0]["name"] == "my-rule") is (not match or "request" in match)
+
+
+@pytest.mark.spec("L4M-01", "L4M-02")
 def test_c_tcp_01_each_source_subnet_is_an_alternative():
     made = converted(tcp_rule("sourceSubnet: [10.0.0.1, 10.2.0.0/16], destinationSubnet: [10.1.0.0/16]"))
 
@@ -508,6 +530,7 @@ def test_c_tcp_05_https_ports_are_connections_too():
     assert "L-TLS-SOURCE" in made.codes
 
 
+@pytest.mark.spec("L4M-03", "L4M-04")
 def test_l4m_04_a_subnet_without_an_address_of_the_service_is_told_of():
     made = converted(tcp_rule("destinationSubnet: [10.1.0.0/16, 192.0.2.0/24]"), a_service(HOST, TCP))
 

@@ -209,7 +209,7 @@ def test_browsers_are_told_who_may_call_how(example: Example):
     assert other.all("access-control-allow-origin") == []
 
 
-@pytest.mark.spec("EX-003-06", "DW-01", "DW-02", "DW-04", "GLO-04", "GLO-06", "GLO-09", "GLO-10")
+@pytest.mark.spec("EX-003-06", "DW-01", "DW-02", "DW-04", "GLO-04", "GLO-06", "GLO-08", "GLO-09", "GLO-10", "RR-08")
 def test_a_quarter_to_the_new_version(example: Example):
     with example("EX-003-06", service(REVIEWS)) as live:
         heard = Counter(answers(live, REVIEWS, 400))

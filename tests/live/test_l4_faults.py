@@ -274,7 +274,7 @@ def test_connections_work_until_their_time_is_over(hosts: Hosts, address: str):
     assert end(lambda: dialled(hosts, address)) == (b"", "RST")
 
 
-@pytest.mark.spec("TRM-02", "L4F-01")
+@pytest.mark.spec("TRM-02", "L4F-01", "RR-08")
 def test_a_share_of_connections_is_reset_and_the_others_go_by_weight(hosts: Hosts):
     heard = Counter(end(lambda: dialled(hosts, SOME), says=b"123456") for _ in range(MANY))
 

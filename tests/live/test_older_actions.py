@@ -58,6 +58,10 @@ def http2_error(error: str, code: int) -> Case:
     )
 
 
+COPIED = rules(
+    "RR-26-copies",
+    specs=(f"mirror: {{service: $host, labels: {{version: v2}}}}, {to('v1')}",),
+)
 DELAYED = rules("DLY-02-a-delay-without-a-share-meets-all", specs=(fault("delay: {fixedDelay: 1ms}"),))
 UNDELAYED = rules("DLY-02-a-share-of-0-meets-none", specs=(fault("delay: {fixedDelay: 1ms, percent: 0}"),))
 SOME_DELAYED = rules("DLY-02-a-share-of-delays", specs=(fault("delay: {fixedDelay: 1ms, percent: 25}"),))
@@ -70,6 +74,7 @@ BOTH = rules(
 
 CASES = (
     BOTH,
+    COPIED,
     DELAYED,
     UNDELAYED,
     SOME_DELAYED,
@@ -265,6 +270,17 @@ def delays(live: Live, case: Case, requests: int) -> int:
     for _ in range(requests):
         live.holds(case, get().gives(by="v1"))
     return live.statistic(DELAYS) - before
+
+
+@pytest.mark.spec("RR-26", "RR-27", "RR-28")
+def test_nobody_waits_for_who_gets_copies_but_he_is_counted(live: Live):
+    copies = rf"cluster\.outbound\|80\|v2\|{COPIED.host}\.upstream_rq_total"
+
+    answer = live.holds(COPIED, get(x_do="hold@v2").gives(by="v1", reached=("v1", "v2")))
+
+    assert answer
+    assert live.statistic(copies) == 1
+    live.backends.release()
 
 
 @pytest.mark.spec("DLY-02", "DLY-03")

@@ -73,6 +73,28 @@ CASES = (
         ),
     ),
     rules(
+        "MR-04-the-case-of-a-value-counts",
+        get("/a", x_user="Jason").gives(by="v1"),
+        get("/a", x_user="jason").gives(by="v2"),
+        get("/A", x_user="Jason").gives(by="v2"),
+        specs=(f"precedence: 1, {request(uri='/a', x_user='Jason')}, {to('v1')}", to("v2")),
+    ),
+    rules(
+        "MR-09-a-scheme",
+        get("/").gives(by="v1"),
+        specs=(
+            f"precedence: 2, {request(scheme='https')}, {to('v2')}",
+            f"precedence: 1, {request(scheme='{prefix: htt}')}, {to('v1')}",
+        ),
+    ),
+    rules(
+        "MR-10-a-method",
+        get("/").gives(by="v2"),
+        ask("POST", "/").gives(by="v1"),
+        ask("PUT", "/").gives(by="v1"),
+        specs=(f"precedence: 1, {request(method='{regex: P.*}')}, {to('v1')}", to("v2")),
+    ),
+    rules(
         "MR-11-authority-and-scheme",
         get("/").gives(by="v1"),
         specs=(f"precedence: 1, {request(authority='{prefix: mr-11}', scheme='http')}, {to('v1')}", to("v2")),

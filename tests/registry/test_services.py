@@ -81,7 +81,7 @@ def test_a_unix_socket_has_no_port():
     assert service.instances[0].port_for(service.ports[0]) == 0
 
 
-@pytest.mark.spec("S-10", "W-3", "W-8")
+@pytest.mark.spec("S-10", "W-3", "W-8", "GLO-03")
 def test_a_selector_selects_by_labels_within_its_namespace():
     entry = a_service_entry(workload_selector=selecting(app="reviews", tier="web"), namespace="shop")
     fitting = a_workload_entry(

@@ -2,7 +2,7 @@
 
 A row is covered where a test says so: by `pytest.mark.spec("D-13")`, or by the id of a case, `"D-13-by-a-cookie"`. A
 code is, where it stands in the source of a test or in the expected problems of a golden story. With `--inventory` the
-rows are those of the inventory of the older kinds, whose tests are not complete yet.
+rows are those of the inventory of the older kinds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows of the older kinds: every id that a test names is one, and they are all. Which have no test, is printed."""
+"""Every row and code of the older kinds has a test, every id that a test names is a row, and the rows are all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spec.coverage import INVENTORY, rows, unknown
+from tests.spec.coverage import INVENTORY, rows, uncovered, unknown
 
 SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec"
 """Where the founders have it, beside their checkout; a clone elsewhere has `inventory-rows.txt` alone."""
@@ -16,6 +16,10 @@ _ROW = re.compile(r"^\| ([A-Z][A-Z0-9]*-\d\d) \|(?:.*\|)? ([^|]*) \|$", re.MULTI
 _CODE = re.compile(r"`([EWLN]-[A-Z][A-Z0-9-]+)`")
 _NOTHING_TO_DO = "refuse nothing"
 """A fault of connections for which there is no field."""
+
+
+def test_every_row_has_a_test():
+    assert uncovered(INVENTORY) == {}
 
 
 def test_tests_name_rows_that_there_are():
