@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -21,22 +20,21 @@ from meshd.daemon.delivering import Delivering
 from meshd.daemon.delivery_room import DeliveryRoom
 from meshd.daemon.events import log_health
 from meshd.daemon.history import History
+from meshd.daemon.keeping_proxies import KeepingProxies
 from meshd.daemon.looking import Looking
-from meshd.daemon.places import bootstrap_settings, proxy_paths, runtime_directory
+from meshd.daemon.noticing import Noticing
+from meshd.daemon.places import runtime_directory
 from meshd.daemon.staleness import stale_names
 from meshd.daemon.status import Commit, Json, Proxy, StaleName, Workload
 from meshd.daemon.triggers import Trigger
-from meshd.envoy.bootstrap import xds_bootstrap
 from meshd.health.health import Health
-from meshd.names import PROXIES, DnsName, HostName, Locality, ProxyName, RevisionId
+from meshd.names import DnsName, HostName, Locality, ProxyName, RevisionId
 from meshd.plan import ProxyPlan, Secret
-from meshd.proxies.admin import AdminError, InUse, Upstream
-from meshd.proxies.error import ProxyError
+from meshd.proxies.admin import InUse, Upstream
 from meshd.proxies.supervisor import Event
 from meshd.reconcile import Outcome, Prepared, World, prepare
 from meshd.resolve.answer import Answer
 from meshd.source.polling import next_poll
-from meshd.source.watch import Watch, watch
 
 log = structlog.get_logger()
 
@@ -60,16 +58,14 @@ class Rooms:
         self._history = History(self.aside)
         self._capturing = Capturing()
         self._served: Prepared | None = None
-        self._may_run = set(PROXIES)  # whatever the meshd before us left
+        self._keeping = KeepingProxies(self._supervisor)
+        self._noticing = Noticing(self.aside, lambda: pull("push"))
         self._fetched_at: datetime | None = None
-        self._watch: Watch | None = None
-        self._ailment = ""
 
     # --- life ---
 
     def start(self) -> None:
         """On the running event loop."""
-        self._loop = asyncio.get_running_loop()
         self.source = wiring.source(self.config)
         self.resolver = wiring.resolver(self.config, lambda: self._pull("endpoints"))
         self._prober = wiring.prober(self.config, self._found)
@@ -121,9 +117,7 @@ class Rooms:
 
     async def _leave_source(self) -> None:
         self.source.close()
-        watch, self._watch = self._watch, None
-        if watch is not None:
-            await asyncio.to_thread(watch.stop)
+        await self._noticing.stop()
 
     # --- passes ---
 
@@ -181,12 +175,7 @@ class Rooms:
         await self._delivering.forget_refusals(refused)
 
     async def notice_pushes(self) -> None:
-        """Watches a repository on this machine; one that was replaced or came back is watched again."""
-        self._watch = await self.aside(self._watching)
-        ailment = self._watch.ailment if self._watch is not None else ""
-        if ailment and ailment != self._ailment:
-            log.warning("watch.failed", error=ailment, next="pushes are noticed by polling, later")
-        self._ailment = ailment
+        await self._noticing.keep_up(self.source.local_git_directory)
 
     async def remember(self, outcome: Outcome) -> None:
         """What status and waiters will ask about revisions. Raises SourceError."""
@@ -197,30 +186,11 @@ class Rooms:
         await self._history.follow(self.source, outcome.fetched)
 
     async def keep_proxies(self) -> None:
-        """The host's Envoys run, and only they; what is wrong with one is not the other's. Raises ProxyError."""
-        if self.active is None:
-            return
-        wanted = {served.proxy for served in self.delivery.states()}
-        kept = (self._keep(proxy, wanted=proxy in wanted) for proxy in PROXIES)
-        failures = [failure for failure in await asyncio.gather(*kept) if failure is not None]
-        if failures:
-            raise ProxyError("; ".join(map(str, failures)), failures[0].hint) from failures[0]
-
-    async def _keep(self, proxy: ProxyName, *, wanted: bool) -> ProxyError | None:
-        paths = proxy_paths(self.config, proxy)
-        try:
-            if wanted:
-                self._may_run.add(proxy)
-                settings = bootstrap_settings(self.config, proxy, self.host, self._locality(proxy))
-                await self._supervisor.ensure(paths, xds_bootstrap(settings))
-            elif proxy in self._may_run:
-                await self._supervisor.retire(paths)
-                self._may_run.discard(proxy)
-        except ProxyError as error:
-            return error
-        except (AdminError, OSError) as error:
-            return ProxyError(str(error), "it is tried again")
-        return None
+        """The host's Envoys run, and only they, once there is something to serve them. Raises ProxyError."""
+        if self.active is not None:
+            await self._keeping.keep(
+                self.config, {each.proxy: self._locality(each.proxy) for each in self.delivery.states()}
+            )
 
     def _locality(self, proxy: ProxyName) -> Locality | None:
         configuration = self.serving.proxies.get(proxy) if self.serving is not None else None
@@ -228,18 +198,6 @@ class Rooms:
 
     def until_poll(self) -> timedelta:
         return next_poll(self.config.repository.poll, self._random)
-
-    def _watching(self) -> Watch | None:
-        if self._watch is not None:
-            self._watch.renew()
-            return self._watch
-        directory = self.source.local_git_directory()
-        return watch(directory, self._pushed) if directory is not None else None
-
-    def _pushed(self) -> None:
-        """Called on the watch's own thread."""
-        with suppress(RuntimeError):  # the loop is closed: meshd is ending
-            self._loop.call_soon_threadsafe(self._pull, "push")
 
     # --- what is seen ---
 
@@ -274,8 +232,8 @@ class Rooms:
             "url": wiring.shown_url(self.config),
             "branch": repository.branch,
             "path": repository.path,
-            "watched": self._watch is not None and self._watch.alive,
-            "ailment": self._ailment,
+            "watched": self._noticing.alive,
+            "ailment": self._noticing.ailment,
             "fetched": self._fetched_at.isoformat() if self._fetched_at else None,
         }
 
