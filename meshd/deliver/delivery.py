@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, ParamSpec, Protocol, TypeVar, assert_never
-
-import structlog
+from typing import Literal, Protocol, assert_never
 
 from meshd.deliver import secret_files
 from meshd.deliver.error import DeliveryError
+from meshd.deliver.fallbacks import Fallback, Fallbacks
 from meshd.deliver.generations import Generations, Staged
 from meshd.deliver.host_secrets import on_this_host
 from meshd.deliver.manifest import Label
 from meshd.deliver.nack import Rejection, rejection_problems
+from meshd.deliver.on_disk import on_disk
 from meshd.deliver.push import (
     Absent,
     Acknowledged,
@@ -35,25 +35,14 @@ from meshd.deliver.push import (
 from meshd.deliver.snapshot import Snapshot, snapshot
 from meshd.deliver.target import Delivered, Outcome, Refused, Target
 from meshd.deliver.xds import ProxyServer
-from meshd.envoy.resource import EnvoyResource, Rendered
+from meshd.envoy.resource import EnvoyResource
 from meshd.memo import Memo
 from meshd.names import ProxyName, RevisionId
 from meshd.plan import Secret
 from meshd.problems import NOWHERE, Problem, Problems, in_order
 
-log = structlog.get_logger()
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
 Snapshots = Mapping[ProxyName, Snapshot]
 Secrets = Mapping[ProxyName, tuple[EnvoyResource, ...]]
-Fallback = Callable[[Rendered, Sequence[EnvoyResource]], bytes]
-"""`envoy.fallback`, with the settings of the proxy's bootstrap filled in. Called on threads, once at a time."""
-
-
-_REST = 30
-"""So many times longer than endpoints take to settle."""
 
 
 class Judge(Protocol):
@@ -92,39 +81,31 @@ class Delivery:
         self._sockets = sockets
         self._generations = generations
         self._preflight = preflight
-        self._fallback = fallback
         self._patience = patience or Patience()
-        self._endpoints_settle = endpoints_settle
+        self._fallbacks = Fallbacks(generations, fallback, self._in_force, endpoints_settle)
         self._servers: dict[ProxyName, ProxyServer] = {}
         self._good: dict[ProxyName, Snapshot] = {}
         self._active: Label | None = None
         self._acknowledged: dict[ProxyName, int] = {}
         self._turn = asyncio.Lock()
-        self._rendering = asyncio.Lock()
         self._newer_endpoints: dict[ProxyName, dict[str, EnvoyResource]] = {}
-        self._stale = asyncio.Event()
-        self._rewriter: asyncio.Task[None] | None = None
         self._memo = Memo()
 
     async def start(self) -> Label | None:
         """Serves the active generation from disk, before anybody looks at git or DNS; None when there is none."""
-        stored = await _on_disk(self._generations.open)
+        stored = await on_disk(self._generations.open)
         if stored is not None:
             self._active = stored.label
             self._good = dict(stored.snapshots)
             for proxy, good in stored.snapshots.items():
                 await self._serve(proxy, good)
-        self._rewriter = asyncio.create_task(self._keep_fallbacks_fresh())
+        self._fallbacks.start()
         return self._active
 
     async def stop(self) -> None:
         """The proxies keep what they have. A delivery that is under way is to be cancelled before."""
-        if self._rewriter is not None:
-            self._rewriter.cancel()
-            await asyncio.gather(self._rewriter, return_exceptions=True)
         try:
-            if self._stale.is_set():
-                await self._rewrite()
+            await self._fallbacks.stop()
         finally:
             await self._leave(tuple(self._servers))
 
@@ -135,7 +116,7 @@ class Delivery:
         """
         async with self._turn:
             self._newer_endpoints.clear()
-            here = await _on_disk(on_this_host, target, self._good, self._memo)
+            here = await on_disk(on_this_host, target, self._good, self._memo)
             if here.problems:
                 return Refused(problems=in_order(here.problems), stage="secrets")
             target = here.target
@@ -143,10 +124,10 @@ class Delivery:
             staged, problems = await self._staged_and_judged(target.revision, wanted, here.readable)
             if problems:
                 return await self._refused(staged, problems, "preflight", here.files)
-            await _on_disk(self._generations.commit, staged)
+            await on_disk(self._generations.commit, staged)
             # While Envoy works on what it was sent, there is time for the fallbacks.
             results, fallbacks = await asyncio.gather(
-                self._push(wanted), self._add_fallbacks(staged, target), return_exceptions=True
+                self._push(wanted), self._fallbacks.add(staged, target), return_exceptions=True
             )
             if isinstance(results, BaseException):
                 raise results
@@ -165,7 +146,7 @@ class Delivery:
             if proxy in self._servers:
                 changed += self._push_endpoints(proxy, self._servers[proxy], given)
         if changed:
-            self._stale.set()
+            self._fallbacks.are_stale()
         return changed
 
     async def renew_secrets(self, secrets: Mapping[ProxyName, Iterable[Secret]]) -> int:
@@ -177,9 +158,9 @@ class Delivery:
             renewed = 0
             for proxy, given in secrets.items():
                 if proxy in self._good and proxy in self._servers:
-                    renewed += self._renew(proxy, await _on_disk(secret_files.chosen_anew, given, self._good[proxy]))
+                    renewed += self._renew(proxy, await on_disk(secret_files.chosen_anew, given, self._good[proxy]))
         if renewed:
-            self._stale.set()
+            self._fallbacks.are_stale()
         return renewed
 
     async def offer_again(self) -> None:
@@ -209,7 +190,7 @@ class Delivery:
         self, revision: RevisionId, wanted: Snapshots, secrets: Secrets
     ) -> tuple[Staged, Problems]:
         """Side by side: one waits for the disk, the other for Envoy."""
-        staging = asyncio.create_task(_on_disk(self._generations.stage, revision, wanted))
+        staging = asyncio.create_task(on_disk(self._generations.stage, revision, wanted))
         try:
             problems = await self._preflight.judge(self._good, wanted, secrets)
             return await asyncio.shield(staging), problems
@@ -217,15 +198,6 @@ class Delivery:
             with contextlib.suppress(DeliveryError):
                 self._generations.abandon(await staging)
             raise
-
-    async def _add_fallbacks(self, staged: Staged, target: Target) -> None:
-        for proxy, each in target.proxies.items():
-            fallback = await self._render_fallback(each.rendered, each.assignments)
-            await _on_disk(self._generations.add_fallback, staged, proxy, fallback)
-
-    async def _render_fallback(self, rendered: Rendered, assignments: Sequence[EnvoyResource]) -> bytes:
-        async with self._rendering:
-            return await asyncio.to_thread(self._fallback, rendered, assignments)
 
     async def _push(self, wanted: Snapshots) -> dict[ProxyName, PushResult]:
         newest = {p: each.with_endpoints(self._newer_endpoints.get(p, {}).values()) for p, each in wanted.items()}
@@ -250,17 +222,17 @@ class Delivery:
         stage: Literal["preflight", "acknowledgement"],
         files: Mapping[str, str],
     ) -> Refused:
-        await _on_disk(self._generations.abandon, staged)
-        await _on_disk(self._generations.refusals.add, staged.label.revision, files)
+        await on_disk(self._generations.abandon, staged)
+        await on_disk(self._generations.refusals.add, staged.label.revision, files)
         return Refused(problems=in_order(problems), stage=stage)
 
     async def _delivered(self, staged: Staged, results: Mapping[ProxyName, PushResult]) -> Delivered:
-        await _on_disk(self._generations.activate, staged)
+        await on_disk(self._generations.activate, staged)
         self._active = staged.label
         await self._leave(self._servers.keys() - results.keys())
         self._good = {proxy: server.served for proxy, server in self._servers.items()}
         if self._newer_endpoints:
-            self._stale.set()
+            self._fallbacks.are_stale()
         acknowledged = tuple(proxy for proxy, result in results.items() if isinstance(result, Acknowledged))
         self._acknowledged.update((proxy, staged.label.number) for proxy in acknowledged)
         return Delivered(
@@ -296,33 +268,9 @@ class Delivery:
         push_secrets(self._servers[proxy], fresh)
         return len(fresh)
 
-    async def _keep_fallbacks_fresh(self) -> None:
-        """DNS answers come in flocks, so it waits a moment; nobody waits for it. What failed is tried again.
-
-        Then it rests: some names have other addresses each second, and a fallback of 10 000 clusters is 6 MB.
-        """
-        failed = ""
-        while True:
-            await self._stale.wait()
-            await asyncio.sleep(self._endpoints_settle.total_seconds())
-            try:
-                await self._rewrite()
-                failed = ""
-            except DeliveryError as error:
-                if str(error) != failed:
-                    log.warning("fallback.stale", reason=str(error), hint=error.hint)
-                failed = str(error)
-                self._stale.set()
-            await asyncio.sleep((self._endpoints_settle * _REST).total_seconds())
-
-    async def _rewrite(self) -> None:
+    async def _in_force(self) -> tuple[Label | None, Snapshots]:
         async with self._turn:
-            self._stale.clear()
-            active, good = self._active, dict(self._good)
-        for proxy, each in good.items() if active else ():
-            assert active is not None
-            fallback = await self._render_fallback(each.rendered(proxy), each.assignments())
-            await _on_disk(self._generations.rewrite, active.number, proxy, each.endpoints.values(), fallback)
+            return self._active, dict(self._good)
 
     def _state(self, proxy: ProxyName, server: ProxyServer) -> ProxyState:
         last = server.last
@@ -356,10 +304,3 @@ def _problems(results: Mapping[ProxyName, PushResult], wanted: Snapshots, patien
             case _:
                 assert_never(result)
     return tuple(problems)
-
-
-async def _on_disk(work: Callable[_P, _R], *given: _P.args, **_none: _P.kwargs) -> _R:
-    try:
-        return await asyncio.to_thread(work, *given, **_none)
-    except OSError as error:
-        raise DeliveryError(f"{error.filename}: {error.strerror}", "is the disk full, or not writable?") from error
