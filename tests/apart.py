@@ -11,7 +11,7 @@ from meshd.envoy import render
 from meshd.envoy.trial import trial
 from meshd.memo import Memo
 from meshd.names import ClusterName, ListenerName
-from meshd.plan import ProxyPlan, SocketBind
+from meshd.plan import FilterChain, ProxyPlan, SocketBind, TcpChain
 
 
 def complaint(plans: Sequence[ProxyPlan], envoy_binary: Path, directory: Path) -> str:
@@ -34,10 +34,22 @@ def _apart(plan: ProxyPlan, number: int) -> ProxyPlan:
         plan,
         clusters=tuple(replace(each, name=ClusterName(f"{number}|{each.name}")) for each in plan.clusters),
         listeners=tuple(
-            replace(each, name=ListenerName(f"{number}-{each.name}"), bind=_bind(number, port))
+            replace(
+                each,
+                name=ListenerName(f"{number}-{each.name}"),
+                bind=_bind(number, port),
+                chains=tuple(_with_own_faults(chain, number) for chain in each.chains),
+            )
             for port, each in enumerate(plan.listeners, start=20_000)
         ),
     )
+
+
+def _with_own_faults(chain: FilterChain, number: int) -> FilterChain:
+    """What they are called becomes the names of clusters and listeners."""
+    if not isinstance(chain, TcpChain) or chain.faults is None:
+        return chain
+    return replace(chain, faults=replace(chain.faults, name=f"{number}-{chain.faults.name}"))
 
 
 def _bind(number: int, port: int) -> SocketBind:

@@ -158,7 +158,7 @@ def resources(plan: ProxyPlan) -> list[EnvoyResource]:
 
 
 @given(OBJECTS)
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def extras_mean_the_same_when_they_are_read_again(objects: list[tuple[str, dict[str, Any]]]):
     older = load_older(files(objects), str.encode, Memo())
     printed = {"today.yaml": BlobId(TODAY), "converted.yaml": BlobId(to_yaml(older.resources, older.problems))}
