@@ -43,7 +43,7 @@ _LIMIT: Final = "envoy.filters.network.tcp_bandwidth_limit"
 _LIMIT_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.network.tcp_bandwidth_limit.v3.TcpBandwidthLimit"
 _BITS_IN_KIB: Final = 8192
 _MOST_WEIGHT: Final = 4_294_967_295
-_AT_ONCE: Final = timedelta(milliseconds=10)
+_AT_ONCE: Final = timedelta(milliseconds=50)
 """What a client says first has come by then. While it comes, Envoy would take the reset for an end of file."""
 _LONGER_THAN_THAT: Final = timedelta(minutes=1)
 
