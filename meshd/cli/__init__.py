@@ -43,6 +43,17 @@ class Verbs(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from meshd.problems import nearest  # noqa: PLC0415  (who spells well does not wait for it)
+
+            said = " ".join(filter(None, [error.message, nearest(args[0], VERBS)]))
+            raise click.UsageError(said, error.ctx) from error
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
