@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -50,11 +51,11 @@ def play(hosts, tmp_path):
         )
         done = subprocess.run(
             web.machine.lab.command("ansible-playbook", "-i", str(tmp_path / "inventory"), str(playbook)),
-            env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "json", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
             cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, f"{done.stdout[-6000:]}{done.stderr}\n{web.log()}"
-        return json.loads(done.stdout)["stats"]["web"]["changed"]
+        return int(re.findall(r"^web .* changed=(\d+) ", done.stdout, re.MULTILINE)[0])
 
     return run
 
