@@ -52,7 +52,7 @@ class Identity(Message):
 class EgressGateway(Message):
     """The service of the egress gateways, and the labels of the workloads that are such.
 
-    `mtls`: whether `useEgressProxy` goes there in the mesh's own TLS; absent, where the gateways have identities (Q-06).
+    `mtls`: whether `useEgressProxy` goes there in the mesh's own TLS; absent: where gateways have identities (Q-06).
     """
 
     host: Annotated[HostText, fqdn] | None = None
