@@ -81,8 +81,11 @@ class Capturing:
         return _told(now, wanted)
 
     def _reload(self) -> None:
-        """Does not wait for it: at boot the unit itself waits for the sidecar."""
-        command = (self._systemctl, "--no-ask-password", "--no-block", "reload", UNIT)
+        """Does not wait for it: at boot the unit itself waits for the sidecar.
+
+        In mode `fail`, for the usual one would call off the stop that an operator has under way.
+        """
+        command = (self._systemctl, "--no-ask-password", "--no-block", "--job-mode=fail", "reload", UNIT)
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_DEADLINE)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -109,6 +109,9 @@ class SystemdSupervisor:
         paths, before = self._seen[proxy]
         now = await asyncio.to_thread(look, paths)
         self._seen[proxy] = (paths, now)
+        if now.pid is not None and before.pid is not None and now.epoch > before.epoch:
+            self._told(Event(proxy=proxy, kind="handed-over", pid=now.pid, why="systemd was asked to reload it"))
+            return now
         if now.pid != before.pid and before.pid is not None:
             self._told(Event(proxy=proxy, kind="died", pid=before.pid))
         if now.pid != before.pid and now.pid is not None:

@@ -85,7 +85,7 @@ def world(tmp_path):
         yield World(room, tmp_path)
 
 
-RELOAD = "--no-ask-password --no-block reload meshd-capture.service"
+RELOAD = "--no-ask-password --no-block --job-mode=fail reload meshd-capture.service"
 
 
 def test_the_capture_is_told_the_ports_by_a_file_that_everybody_may_read(world, config, tmp_path):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.image import CACHE, ImageError, locked
+from tests.lab.image import APART, CACHE, ImageError, locked
 
 TOP = Path(__file__).resolve().parents[2]
 _MADE_OF = ("meshd", "units", "docs", "examples", "packaging", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
@@ -29,7 +29,7 @@ mount -t proc proc /mnt/proc
 mount --bind /dev /mnt/dev
 mkdir /mnt/packages
 mount --bind "$3" /mnt/packages
-chroot /mnt sh -c 'dpkg --install /packages/*.deb'
+chroot /mnt sh -c 'dpkg --force-unsafe-io --install /packages/*.deb'
 umount /mnt/packages
 rmdir /mnt/packages
 """
@@ -67,7 +67,7 @@ def installed(tree: Path, those: Packages) -> tuple[Path, ...]:
             shutil.rmtree(unfinished, ignore_errors=True)
             for part in ("upper", "work"):
                 (unfinished / part).mkdir(parents=True)
-            _run("unshare", "--mount", "sh", "-c", _INSTALL, "sh", str(tree), str(unfinished), str(those.meshd.parent))
+            _run(*APART, "sh", "-c", _INSTALL, "sh", str(tree), str(unfinished), str(those.meshd.parent))
             unfinished.rename(layer)
     return (layer / "upper", tree)
 

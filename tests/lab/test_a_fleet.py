@@ -34,7 +34,7 @@ def five(fleet):
         }
     )
     for host in hosts:
-        host.configure(git, "  poll: 1s")
+        host.configure(git, "  poll: 1s", "  timeout: 5s")
         host.machine.systemctl("enable", "--now", "--no-block", "meshd")
     for host in hosts:
         until(lambda host=host: host.machine.unit("meshd").state == "active", seconds=60, what=f"meshd of {host.name}")

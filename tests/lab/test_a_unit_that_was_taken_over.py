@@ -13,6 +13,8 @@ from tests.lab.application import run_application
 pytestmark = [pytest.mark.envoy, pytest.mark.slow, pytest.mark.lab]
 
 NONE, NET_ADMIN = f"{0:016x}", f"{1 << 12:016x}"
+SECRETS = ("/etc/meshd/secrets", "/etc/meshd/identity")
+"""What the operator gives to the group of the proxies."""
 _TAKEN_OVER = """\
 [Service]
 Type=oneshot
@@ -84,7 +86,7 @@ def test_an_intruder_in_meshd_is_alone_with_what_is_meshds(host):
 
     assert outside(found["written"], "/var/lib/meshd", "/run/meshd", "/tmp", "/var/tmp") == []
     own = ("/var/lib/meshd", "/run/meshd", "/etc/meshd/id_ed25519")
-    proxies = ("/run/meshd-envoy", "/var/log/meshd-envoy")
+    proxies = ("/run/meshd-envoy", "/var/log/meshd-envoy", *SECRETS)
     assert outside(found["read"], *own, *proxies) == []
     assert capabilities(found) == {NONE}
     assert succeeded(found) == set()
@@ -96,7 +98,7 @@ def test_an_intruder_in_the_proxy_reads_what_it_starts_with_and_writes_nothing_o
     own = ("/run/meshd-envoy/sidecar", "/var/log/meshd-envoy")
     assert outside(found["written"], *own, "/tmp", "/var/tmp", "/dev/shm") == []
     started_with = ("/var/lib/meshd/bootstrap", "/var/lib/meshd/generations", "/run/meshd/xds")
-    assert outside(found["read"], *own, *started_with) == []
+    assert outside(found["read"], *own, *started_with, *SECRETS) == []
     assert capabilities(found) == {NONE}
     assert succeeded(found) == set()
     assert found["attempts"]["the control socket"] == "EACCES"

@@ -157,6 +157,24 @@ def test_what_systemd_did_by_itself_is_told(paths: ProxyPaths, port: int, units:
 
 
 @pytest.mark.envoy
+def test_a_reload_by_the_operator_is_told_as_a_handover_and_not_as_a_death(
+    paths: ProxyPaths, port: int, units: Units
+) -> None:
+    async def story() -> None:
+        supervisor = units.supervisor()
+        with listening(paths.xds_socket):
+            await supervisor.ensure(paths, static_bootstrap(paths, port, "one"))
+            reload = (units.systemctl, "reload", "meshd-envoy@sidecar.service")
+            await asyncio.to_thread(subprocess.run, reload, check=True)
+            assert (await supervisor.states())[0].epoch == 1
+
+    asyncio.run(story())
+    stop(paths, timedelta())
+
+    assert units.kinds() == ["started", "handed-over"]
+
+
+@pytest.mark.envoy
 def test_a_dead_unit_is_started_at_once_and_its_death_told(paths: ProxyPaths, port: int, units: Units) -> None:
     async def story() -> None:
         supervisor = units.supervisor()
