@@ -11,6 +11,7 @@ import pytest
 from tests.dns_server import DnsServer
 from tests.live.certificates import authority
 from tests.live.namespace import Namespace
+from tests.system.fresh import fresh
 from tests.system.host import Host
 from tests.system.network import GATEWAY, OTHER_GATEWAY, add_address, needs_root
 from tests.system.three_hosts import MESH, ThreeHosts, changed, three_hosts
@@ -87,10 +88,11 @@ def test_the_capture_is_loaded_again_under_load_and_tables_of_others_stay_as_the
     own = rules(hosts.application)
     hosts.application.run("nft", "-f", "-", given=FOREIGN)
     both = rules(hosts.application)
-    with hosts.load("shop.example") as kept, hosts.load("shop.example", closing=True) as fresh:
+    with hosts.load("shop.example") as kept, fresh(hosts.application, SHOP, "shop.example") as others:
         for _ in range(5):
             hosts.capture()
-        counts = {"fresh": fresh.stop(), "kept": kept.stop()}
+        others.until_more()
+        count = kept.stop()
     again = rules(hosts.application)
 
     hosts.capture("remove")
@@ -103,9 +105,9 @@ def test_the_capture_is_loaded_again_under_load_and_tables_of_others_stay_as_the
     assert sections(again) == sections(own + alone)
     assert (past.ended, hosts.network.strays() > before) == (7, True), past
     assert hosts.curl("http://shop.example/").told["by"] == "shop.example"
-    for connections, count in counts.items():
-        assert count.requests > 100
-        assert count.failed == 0, f"{connections}: {count.text}"
+    assert count.requests > 100
+    assert count.failed == 0, count.text
+    assert others.failures == []
 
 
 def sections(text: str) -> set[str]:
@@ -115,19 +117,20 @@ def sections(text: str) -> set[str]:
 
 def test_daemons_are_killed_and_come_back_and_nobody_notices(hosts: ThreeHosts):
     pids = [host.envoy_pid() for host in (hosts.client, hosts.gateway)]
-    with hosts.load("shop.example") as kept, hosts.load("shop.example", closing=True) as fresh:
+    with hosts.load("shop.example") as kept, fresh(hosts.application, SHOP, "shop.example") as others:
         for host in (hosts.client, hosts.gateway):
             host.kill()
         assert hosts.curl("http://shop.example/").status == 200
         hosts.both(Host.start)
         hosts.push(*MESH, "# and what is pushed arrives\n")
-        counts = {"fresh": fresh.stop(), "kept": kept.stop()}
+        others.until_more()
+        count = kept.stop()
 
     assert [host.envoy_pid() for host in (hosts.client, hosts.gateway)] == pids
     assert hosts.client.condition("Captured")["status"] == "True"
-    for connections, count in counts.items():
-        assert count.requests > 100
-        assert count.failed == 0, f"{connections}: {count.text}"
+    assert count.requests > 100
+    assert count.failed == 0, count.text
+    assert others.failures == []
 
 
 def test_a_push_gives_the_gateway_another_address_and_no_request_fails(hosts: ThreeHosts):

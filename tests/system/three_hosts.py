@@ -117,9 +117,9 @@ class ThreeHosts:
         return self.application.command("/usr/bin/setpriv", *identity, *words)
 
     @contextmanager
-    def load(self, name: str, *, closing: bool = False) -> Iterator[Wrk]:
+    def load(self, name: str) -> Iterator[Wrk]:
         """Of an application of the client that asks for this site, and is answered. It leaves time for others."""
-        with Wrk(80, name, self.calm, address=name, within=self.as_user(APPLICATION), closing=closing) as wrk:
+        with Wrk(80, name, self.calm, address=name, within=self.as_user(APPLICATION)) as wrk:
             self.until_more()
             yield wrk
 

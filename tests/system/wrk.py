@@ -33,15 +33,13 @@ class Wrk:
         tls: bool = False,
         address: str = "127.0.0.1",
         within: Sequence[str] = (),
-        closing: bool = False,
     ) -> None:
-        """`within`: the command that runs another on a machine. `closing`: each request has a connection of its own."""
+        """`within`: the command that runs another on a machine."""
         found = shutil.which("wrk")
         assert found, "wrk is not installed: apt-get install wrk"
         self._command = [
             *within, found, "-t1", f"-c{4 if within else 8}", "-d600", "--timeout", "10", "-H", f"Host: {host}",
             *(["-s", str(script)] if script else []),
-            *(["-H", "Connection: close"] if closing else []),
             f"http{'s' if tls else ''}://{address}:{port}/",
         ]  # fmt: skip
 
