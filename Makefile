@@ -20,7 +20,9 @@ endif
 
 # Two `make`s at once in one checkout wait for each other while they set up.
 LOCKED  := flock Makefile
-PYTEST  := $(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest --numprocesses=auto --dist=loadfile
+# Many tests wait, for processes and for the network: two to a core keep it busy.
+WORKERS := $(shell echo $$(( 2 * $$(nproc) )))
+PYTEST  := $(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 CORE := meshd/names.py meshd/problems.py meshd/memo.py meshd/documents* meshd/fields.py meshd/decode* \
         meshd/resources/** meshd/registry/** meshd/convert/** meshd/plan/** meshd/mesh/** meshd/compiler/** \

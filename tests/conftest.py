@@ -12,9 +12,17 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+_PATIENCE = {"lab": 4, "packaging": 3, "system": 2, "live": 1}
+"""The rooms whose tests wait more than they compute, the longest waits first."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regen", action="store_true", help="rewrite the expected files of the golden cases")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what waits for machines and daemons, so that the rest fills the gaps instead of being waited for."""
+    items.sort(key=lambda item: -_PATIENCE.get(item.path.relative_to(REPOSITORY).parts[1], 0))
 
 
 @pytest.fixture(scope="session")
