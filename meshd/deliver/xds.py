@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -38,10 +39,11 @@ _LONGEST_QUEUE = 1000
 
 
 class Session(Stream):
-    """One connected Envoy: its protocol state, and the responses on their way to it."""
+    """One connected Envoy: its protocol state, and the responses on their way to it. `number`: as they came."""
 
-    def __init__(self, served: Snapshot) -> None:
+    def __init__(self, served: Snapshot, number: int) -> None:
         super().__init__(served)
+        self.number = number
         self._outgoing: asyncio.Queue[DeltaDiscoveryResponse] = asyncio.Queue()
         self.ended = asyncio.Event()
 
@@ -65,6 +67,8 @@ class ProxyServer:
         self.served = served
         self.sessions: frozenset[Session] = frozenset()
         self.last: Session | None = None
+        """The latest to come of those that are here; of nobody, who was here last."""
+        self._comers = itertools.count()
         self._moved = asyncio.Event()
         self._server: Any = None
 
@@ -125,7 +129,7 @@ class ProxyServer:
             staged.rename(self.path)
 
     async def _converse(self, requests: AsyncIterator[DeltaDiscoveryRequest], context: Any) -> None:  # noqa: ANN401
-        session = Session(self.served)
+        session = Session(self.served, next(self._comers))
         self.sessions |= {session}
         self.last = session
         tasks = [
@@ -136,6 +140,8 @@ class ProxyServer:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.sessions -= {session}
+            # After a restart of ours both Envoys of a hot restart come back, in any order; one of them will leave.
+            self.last = max(self.sessions, key=lambda present: present.number, default=session)
             self._pulse()
             for task in tasks:
                 task.cancel()

@@ -134,6 +134,29 @@ async def test_clusters_that_warm_for_long_do_not_hold_up_routes_but_their_verdi
 
 
 @on_a_loop
+async def test_of_two_envoys_that_came_back_the_one_that_stays_counts_whichever_came_first(short_tmp: Path) -> None:
+    """After a restart of meshd amid a hot restart. The one that leaves must not look like the proxy that is gone."""
+    server = ProxyServer("sidecar", short_tmp / "x.sock", a_snapshot("a"))
+    await server.start()
+    async with grpc.aio.insecure_channel(f"unix:{short_tmp}/x.sock") as channel:
+        calls = []
+        for _ in range(2):
+            calls.append(AggregatedDiscoveryServiceStub(channel).DeltaAggregatedResources())
+            await calls[-1].write(DeltaDiscoveryRequest(type_url=CLUSTER))
+            await calls[-1].read()
+        stays, leaves = sorted(server.sessions, key=lambda session: session.number)
+
+        calls[1].cancel()
+        await eventually(lambda: leaves not in server.sessions)
+        assert server.last is stays
+
+        calls[0].cancel()
+        await eventually(lambda: not server.sessions)
+        assert server.last is stays
+    await server.stop()
+
+
+@on_a_loop
 async def test_a_client_that_does_not_read_is_let_go(short_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xds, "_LONGEST_QUEUE", 3)
     server = ProxyServer("sidecar", short_tmp / "x.sock", a_snapshot("a"))

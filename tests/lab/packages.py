@@ -21,7 +21,8 @@ _ENVOY_MADE_OF = (
     "packaging/debian/meshd-envoy",
 )
 _MINUTES = 15
-_KEPT = 24 * 60 * 60
+_KEPT = 4
+_IN_USE = 2 * 60 * 60
 _INSTALL = """
 set -eu
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" /mnt
@@ -123,6 +124,8 @@ def _digest(parts: Sequence[str]) -> str:
 
 
 def _forget_old() -> None:
-    for directory in CACHE.glob("packages-*"):
-        if time.time() - directory.stat().st_mtime > _KEPT:
+    """All but the last few, of a third of a gigabyte each, unless somebody may be using them."""
+    by_age = sorted(CACHE.glob("packages-*"), key=lambda directory: directory.stat().st_mtime, reverse=True)
+    for directory in by_age[_KEPT:]:
+        if time.time() - directory.stat().st_mtime > _IN_USE:
             shutil.rmtree(directory)

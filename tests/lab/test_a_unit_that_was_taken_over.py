@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab import meshes
 from tests.lab.application import run_application
+from tests.waiting import until
 
 pytestmark = [pytest.mark.envoy, pytest.mark.slow, pytest.mark.lab]
 
@@ -54,19 +55,29 @@ def host(fleet):
 
 
 def taken_over(host, unit, here):
-    """What the intruder found. The unit is itself again after this."""
+    """What the intruder found. The unit is itself again after this.
+
+    It is never stopped without being started at once: meshd would start its proxies again, as what they were.
+    """
     machine = host.machine
-    machine.systemctl("stop", unit)
+    machine.run("rm", "-f", "/opt/found.json")
     machine.write(f"/etc/systemd/system/{unit}.service.d/intruder.conf", _TAKEN_OVER.format(here=here))
     machine.systemctl("daemon-reload")
     try:
-        machine.systemctl("start", unit)
-        return json.loads(machine.read("/opt/found.json"))
+        machine.systemctl("restart", unit)
+        return until(lambda: finished(machine), what="the intruder to have looked around")
     finally:
         machine.run("rm", "-r", f"/etc/systemd/system/{unit}.service.d")
         machine.systemctl("daemon-reload")
-        machine.systemctl("reset-failed", unit)
-        machine.systemctl("start", unit)
+        machine.systemctl("restart", unit)
+
+
+def finished(machine):
+    """None while it is at it; meshd may have it look around once more."""
+    try:
+        return json.loads(machine.attempt("cat", "/opt/found.json").stdout)
+    except json.JSONDecodeError:
+        return None
 
 
 def outside(paths, *allowed):
