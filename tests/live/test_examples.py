@@ -148,7 +148,8 @@ def test_seven_errors_in_a_row_eject_one_of_ten_and_ten_requests_are_a_connectio
 
     assert set(connections.values()) == {10}
     assert before == {200: 63, 500: 7}
-    assert after == dict.fromkeys(ten[1:], 10)
+    assert set(after) == set(ten[1:])
+    assert after.total() == 90
 
 
 @pytest.mark.spec("EX-003-04", "DP-01", "DP-02", "DP-10", "LB-01", "LB-03", "LB-06")
