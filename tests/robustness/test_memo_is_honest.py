@@ -124,7 +124,7 @@ def test_what_is_remembered_of_a_story_changes_nothing(story: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_what_is_remembered_of_any_story_changes_nothing(story: Path):
-    judge(days_of(of_story(story), Random(f"all of {story.name}"), 10 * STEPS))
+    judge(days_of(of_story(story), Random(f"all of {story.name}"), 5 * STEPS))
 
 
 def test_what_is_remembered_of_random_meshes_changes_nothing():
@@ -134,7 +134,7 @@ def test_what_is_remembered_of_random_meshes_changes_nothing():
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(2, 4))
 def test_what_is_remembered_of_any_random_meshes_changes_nothing(number: int):
-    judge(iter(random_days(300, number)))
+    judge(iter(random_days(150, number)))
 
 
 def random_days(count: int, number: int) -> list[Files]:

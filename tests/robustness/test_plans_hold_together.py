@@ -38,12 +38,12 @@ def test_the_plans_of_a_story_and_its_like_hold_together(story: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_the_plans_of_all_that_is_like_a_story_hold_together(story: Path):
-    for files in days_of(of_story(story), Random(f"all of {story.name}"), 20):
+    for files in days_of(of_story(story), Random(f"all of {story.name}"), 10):
         judge(files)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(10, 12))
 def test_the_plans_of_random_meshes_hold_together(number: int):
-    for files in random_days(200, number):
+    for files in random_days(100, number):
         judge(files)
