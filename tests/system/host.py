@@ -132,7 +132,7 @@ class Host:
         return next(condition for condition in self.status()["conditions"] if condition["type"] == kind)
 
     def until_active(self, revision: str) -> None:
-        done = self.meshd("wait", revision, "--timeout", "20")
+        done = self.meshd("wait", revision, "--timeout", "60")
         assert done.returncode == 0, done.stdout + done.stderr + self.log.read_text()
 
     def until_live(self, revision: str) -> dict[str, Any]:
