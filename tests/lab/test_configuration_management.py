@@ -47,6 +47,7 @@ def play(hosts, tmp_path):
         (tmp_path / "inventory").write_text(
             f"web ansible_host={web.machine.address} ansible_user=root ansible_ssh_private_key_file={key} "
             "ansible_ssh_common_args='-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null' "
+            "ansible_ssh_args='-C' "  # no shared connection: its socket would have too long a path here
             "ansible_python_interpreter=/usr/bin/python3\n"
         )
         done = subprocess.run(
