@@ -44,18 +44,18 @@ class Origin:
 
     def at(self, field: str) -> Origin:
         """The place of the value of `field` (as YAML spells it); this place when it is absent."""
-        path = f"{self.path}.{field}" if self.path else field
-        within = tuple(each for each in self.fields if each[0].startswith((f"{field}[", f"{field}.")))
-        return self._place(field, path, tuple((name[len(field) :], line, column) for name, line, column in within))
+        return self._place(field, f"{self.path}.{field}" if self.path else field)
 
     def item(self, index: int | str) -> Origin:
         """The place of an entry of the list or map at this place, or as near as is known."""
         step = f"[{index}]" if isinstance(index, int) else f".{index}"
-        return self._place(step, self.path + step, ())
+        return self._place(step, self.path + step)
 
-    def _place(self, name: str, path: str, fields: tuple[tuple[str, int, int], ...]) -> Origin:
+    def _place(self, name: str, path: str) -> Origin:
         found = ((line, column) for known, line, column in self.fields if known == name)
         line, column = next(found, (self.line, self.column))
+        within = (each for each in self.fields if each[0].startswith((f"{name}[", f"{name}.")))
+        fields = tuple((known[len(name) :], line, column) for known, line, column in within)
         return Origin(self.file, line, column, path, self.resource, fields)
 
     def __str__(self) -> str:

@@ -198,13 +198,15 @@ def _is_empty(node: Node) -> bool:
 
 
 def _places_within(name: str, node: Node) -> Iterator[Place]:
-    """As `Origin.item` looks for them: `hosts[1]`, `labels.app`."""
+    """As `Origin.item` looks for them: `hosts[1]`, `labels.app`, and all that is in a value of free form."""
     if type(node) is documents.Sequence:
         for index, item in enumerate(node.items):
             yield f"{name}[{index}]", item.line, item.column
+            yield from _places_within(f"{name}[{index}]", item)
     elif type(node) is documents.Mapping:
-        for key, _ in node.entries:
+        for key, value in node.entries:
             yield f"{name}.{key.text}", key.line, key.column
+            yield from _places_within(f"{name}.{key.text}", value)
 
 
 def _holds_values(annotation: Any) -> bool:  # noqa: ANN401

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from importlib import import_module
 from typing import Any, Final
 
 from meshd.decode.json_values import plain_json
 from meshd.fields import Json
-from meshd.problems import Origin, Problem, nearest
+from meshd.problems import NOWHERE, Origin, Problem, nearest
+from meshd.resources.legacy.refused import only, smallest_refused
 
 Custom = Mapping[str, Json]
 """With its `@type`: `type.googleapis.com/envoy.config.cluster.v3.CircuitBreakers`, say."""
@@ -71,7 +73,8 @@ _NOWHERE: Final = frozenset({"event_log_path", "upstream_http_protocol_options"}
 _URL: Final = "type.googleapis.com/"
 _LATER_CAPITAL: Final = re.compile("(?<!^)([A-Z])")
 _UNKNOWN: Final = re.compile(r'has no field named "(?P<name>[^"]*)"')
-_PARSING: Final = re.compile(r"Failed to parse (?P<name>\w+) field: ")
+_PARSING: Final = re.compile(r"Failed to parse \w+ field: ")
+_AT: Final = re.compile(r"""( at "[^"]*")?\.*$""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +135,8 @@ def check_custom(custom: Custom | None, at: Origin, place: Place) -> Iterator[Pr
         return
     if type_name(custom) not in place.types:
         yield _wrong_type(type_name(custom), at.item(TYPE), place.types)
-    elif unknown := [name for name in _types_within(_fields(custom)) if not _is_known_url(name)]:
-        yield _wrong_url(unknown[0], at)
+    elif unknown := [_wrong_url(name, there) for name, there in _types_within(custom, at) if not _is_known_url(name)]:
+        yield from unknown
     else:
         yield from _check_fields(custom, at, place)
 
@@ -160,18 +163,17 @@ def _check_fields(custom: Custom, at: Origin, place: Place) -> Iterator[Problem]
     """A field is set by its name, also to nothing: where messages are merged, null takes away what was there."""
     parsed = _parsed(custom)
     if isinstance(parsed, str):
-        yield _unparsed(parsed, custom, at)
+        yield _unparsed(custom, at)
         return
     allowed = place.only.get(type_name(custom))
     names = {each.json_name: each.name for each in parsed.DESCRIPTOR.fields}
-    for key in _fields(custom):
+    for key, value in _fields(custom).items():
         name = names.get(key, key)
         if name in place.never or (allowed is not None and name not in allowed):
             yield _not_here(key, at.item(key))
         else:
-            yield from (
-                _not_here(inner, at.item(key)) for inner in (key, *_keys_within(custom[key])) if _is_nowhere(inner)
-            )
+            within = _entries({key: value}, at)
+            yield from (_not_here(inner, there) for inner, _, there in within if _is_nowhere(inner))
 
 
 def _is_nowhere(key: str) -> bool:
@@ -183,13 +185,14 @@ def _not_here(key: str, at: Origin) -> Problem:
     return Problem(code="E-ANY-FIELD", at=at, message=message, hint="remove it")
 
 
-def _unparsed(words: str, custom: Custom, at: Origin) -> Problem:
-    """In protobuf's words, at the field that they speak of; what it says of all the others is left out."""
-    first, _, others = words.partition("\n")
+def _unparsed(custom: Custom, at: Origin) -> Problem:
+    """In protobuf's words, at the place that they speak of; what it says of all the others is left out."""
+    steps = smallest_refused(custom, lambda part: isinstance(_parsed(part), str))
+    first, _, others = str(_parsed(only(custom, steps))).partition("\n")
     unknown = _UNKNOWN.search(first)
-    key = (_PARSING.match(first) or unknown or {"name": ""})["name"]
     hint = nearest(unknown["name"], re.findall(r"'(\w+)'", others)) if unknown else ""
-    return Problem(code="E-ANY-FIELD", at=at.item(key) if key in custom else at, message=first.rstrip("."), hint=hint)
+    message = _AT.sub("", _PARSING.sub("", first))
+    return Problem(code="E-ANY-FIELD", at=reduce(Origin.item, steps, at), message=message, hint=hint)
 
 
 def _parsed(custom: Custom) -> Any | str:  # noqa: ANN401  (protobuf has no stubs for Envoy's messages)
@@ -200,8 +203,8 @@ def _parsed(custom: Custom) -> Any | str:  # noqa: ANN401  (protobuf has no stub
         import_module("google.protobuf.message_factory"),
     )
     pool = import_module("google.protobuf.descriptor_pool").Default()
-    for name in {type_name(custom), *_types_within(_fields(custom))}:
-        import_module(_MODULES[name.rpartition("/")[2]])
+    for name in {type_name(custom), *(name.rpartition("/")[2] for name, _ in _types_within(custom))}:
+        import_module(_MODULES[name])
     message = factory.GetMessageClass(pool.FindMessageTypeByName(type_name(custom)))()
     try:
         return json_format.ParseDict({key: plain_json(value) for key, value in _fields(custom).items()}, message)
@@ -213,21 +216,17 @@ def _fields(custom: Custom) -> Custom:
     return {key: value for key, value in custom.items() if key != TYPE}
 
 
-def _keys_within(value: object) -> Iterator[str]:
+def _entries(value: object, at: Origin) -> Iterator[tuple[str, object, Origin]]:
+    """Every entry of every mapping within a value, and where it stands."""
     if isinstance(value, Mapping):
-        yield from value
-        value = tuple(value.values())
-    for each in value if isinstance(value, tuple) else ():
-        yield from _keys_within(each)
-
-
-def _types_within(value: object) -> Iterator[str]:
-    """The types of all messages of any type within a value."""
-    if isinstance(value, Mapping):
-        if TYPE in value:
-            yield str(value[TYPE])
-        for each in value.values():
-            yield from _types_within(each)
+        for key, inner in value.items():
+            yield key, inner, at.item(key)
+            yield from _entries(inner, at.item(key))
     elif isinstance(value, tuple):
-        for each in value:
-            yield from _types_within(each)
+        for index, inner in enumerate(value):
+            yield from _entries(inner, at.item(index))
+
+
+def _types_within(custom: Custom, at: Origin = NOWHERE) -> Iterator[tuple[str, Origin]]:
+    """The types of all messages of any type within a message."""
+    yield from ((str(value), there) for key, value, there in _entries(_fields(custom), at) if key == TYPE)

@@ -12,6 +12,7 @@ CLUSTER = "envoy.config.cluster.v3"
 HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 ROUTE = "envoy.config.route.v3"
 BALANCERS = "envoy.extensions.load_balancing_policies"
+INNER = "policies[0].typedExtensionConfig.typedConfig"
 
 
 def policy(spec: str) -> list[str]:
@@ -89,7 +90,7 @@ def test_an_empty_circuit_breaker_is_none():
         ),
         (
             f"circuitBreaker: {{custom: {{'@type': {CLUSTER}.CircuitBreakers, thresholds: [{{maxConnections: x}}]}}}}",
-            ["E-ANY-FIELD circuitBreaker.custom.thresholds"],
+            ["E-ANY-FIELD circuitBreaker.custom.thresholds[0].maxConnections"],
         ),
         ("circuitBreaker: {custom: [1]}", ["E-TYPE circuitBreaker.custom"]),
         ("circuitBreaker: {custom: {'@type': a, x: yes}}", ["E-SCALAR circuitBreaker.custom.x"]),
@@ -123,7 +124,7 @@ def test_an_empty_circuit_breaker_is_none():
         (f"custom: {{'@type': {CLUSTER}.OutlierDetection}}", ["E-ANY-TYPE custom.@type"]),
         (
             f"custom: {{'@type': {CLUSTER}.Cluster, healthChecks: [{{eventLogPath: /etc/passwd}}]}}",
-            ["E-ANY-FIELD custom.healthChecks"],
+            ["E-ANY-FIELD custom.healthChecks[0].eventLogPath"],
         ),
         (
             f"custom: {{'@type': {CLUSTER}.Cluster, upstream_http_protocol_options: {{autoSni: false}}}}",
@@ -134,7 +135,7 @@ def test_an_empty_circuit_breaker_is_none():
                 f"custom: {{'@type': {CLUSTER}.Cluster, typedExtensionProtocolOptions: {{a: {{'@type': {URL}/{HTTP}, "
                 "upstreamHttpProtocolOptions: {autoSanValidation: false}}}}"
             ),
-            ["E-ANY-FIELD custom.typedExtensionProtocolOptions"],
+            ["E-ANY-FIELD custom.typedExtensionProtocolOptions.a.upstreamHttpProtocolOptions"],
         ),
         (f"custom: {{'@type': {CLUSTER}.Cluster, transportSocket: null}}", ["E-TYPE custom.transportSocket"]),
     ],
@@ -147,8 +148,8 @@ def test_custom_policies_are_messages_of_envoy(spec: str, problems: list[str]):
     ("within", "problems"),
     [
         (f"{URL}/{BALANCERS}.maglev.v3.Maglev", []),
-        (f"{BALANCERS}.maglev.v3.Maglev", ["E-ANY-TYPE loadBalancing.custom"]),
-        (f"{URL}/a.b.C", ["E-ANY-TYPE loadBalancing.custom"]),
+        (f"{BALANCERS}.maglev.v3.Maglev", [f"E-ANY-TYPE loadBalancing.custom.{INNER}.@type"]),
+        (f"{URL}/a.b.C", [f"E-ANY-TYPE loadBalancing.custom.{INNER}.@type"]),
     ],
 )
 def test_messages_within_messages_are_known_too(within: str, problems: list[str]):
@@ -188,8 +189,8 @@ def test_an_unknown_field_is_told_at_its_line_with_the_nearest_that_there_is():
 
     (line,) = told("DestinationPolicy", spec)
 
-    assert line.startswith("10:7: spec.circuitBreaker.custom.thresholds: ")
-    assert line.endswith("""at "CircuitBreakers.thresholds[0]"; did you mean 'maxConnections'? [E-ANY-FIELD]""")
+    assert line.startswith("11:9: spec.circuitBreaker.custom.thresholds[0].maxConnection: ")
+    assert line.endswith("""has no field named "maxConnection"; did you mean 'maxConnections'? [E-ANY-FIELD]""")
 
 
 def test_a_message_inside_of_a_message_has_its_whole_url():
@@ -209,3 +210,23 @@ def test_a_custom_policy_of_another_type_is_told_which_there_are():
             "means here; did you mean 'envoy.config.cluster.v3.CircuitBreakers'? [E-ANY-TYPE]"
         )
     ]
+
+
+@pytest.mark.spec("CB-03", "DP-12")
+def test_of_a_list_the_entry_is_told_that_is_wrong():
+    spec = f"""
+  destination: {{name: reviews}}
+  loadBalancing:
+    custom:
+      '@type': {BALANCERS}.ring_hash.v3.RingHash
+      consistentHashingLbConfig:
+        hashPolicy:
+        - header: {{headerName: x-user}}
+        - header:
+            headerName: {{a: b}}"""
+
+    (line,) = told("DestinationPolicy", spec)
+
+    assert line.startswith(
+        "14:13: spec.loadBalancing.custom.consistentHashingLbConfig.hashPolicy[1].header.headerName: expected string"
+    )
