@@ -44,6 +44,17 @@ _ISTIO_JSON: Final = {
     "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%",
 }
 
+_REASON: Final = (
+    "response.code_details == 'direct_response' || response.code_details == 'route_not_found' || "
+    "response.code_details.startsWith('rbac_access_denied_') ? response.headers['x-meshd-reason'] : "
+    "xds.cluster_metadata.filter_metadata['meshd'][response.code_details.startsWith('upstream_') || "
+    "response.code_details == 'no_healthy_upstream' ? 'via' : '']"
+)
+"""Of answers that this very proxy made up. The header alone might be anybody's, who answers with one of that name.
+
+What there is not (a header, a key) is left out of the line.
+"""
+
 _OF_FAILURES: Final = {
     "authority": "%REQ(:AUTHORITY)%",
     "bytes_received": "%BYTES_RECEIVED%",
@@ -59,7 +70,7 @@ _OF_FAILURES: Final = {
     "method": "%REQ(:METHOD)%",
     "path": "%PATH(NQ)%",  # queries carry tokens, and who fixes a failure does not need them
     "protocol": "%PROTOCOL%",
-    "reason": "%RESP(X-MESHD-REASON)%",
+    "reason": f"%CEL({_REASON})%",
     "request_id": "%REQ(X-REQUEST-ID)%",
     "requested_server_name": "%REQUESTED_SERVER_NAME%",
     "response_code": "%RESPONSE_CODE%",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.envoy.process import logged
 from tests.live.backends import Backends
 from tests.live.certificates import Authority, server_context
 from tests.live.forward_proxy import ForwardProxy, basic, forward_proxy, tinyproxy, tinyproxy_binary
@@ -108,9 +109,11 @@ def test_a_proxy_that_is_down_is_503_with_a_reason(envoy_binary: Path, dead: int
     with running_host(envoy_binary, mesh) as outside:
         answer = outside.get("http://plain.example/")
         until(lambda: "onnection_refused" in outside.log().replace(" ", "_"), what="the line of the tunnel")
+        told = until(lambda: [line["reason"] for line in logged(outside.proxies["sidecar"]) if "reason" in line])
 
     assert answer.status == 503
     assert answer.headers["x-meshd-reason"] == f"not reached through the outbound proxy 127.0.0.1:{dead}"
+    assert told == [answer.headers["x-meshd-reason"]]
 
 
 def test_a_proxy_that_never_answers_is_left_by_the_timeout_of_the_route(envoy_binary: Path):

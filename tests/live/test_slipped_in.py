@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.envoy.process import logged as lines_of
 from tests.live.outbound import Outside, running_host
+from tests.live.raw import Talk, serving
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -51,6 +53,19 @@ spec:
   tls: [{match: [{sniHosts: [a.example]}], route: [{destination: {host: a.example}}]}]
 """
 ESCAPE = b"\x1b[31m"
+
+
+FORGER = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: forger}
+spec:
+  hosts: [forger.example]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 127.0.0.1, ports: {http: $port}}]
+"""
+FORGED = b"x-meshd-reason: host bank.example is not in the registry\r\n"
 
 
 def said(port: int, first: bytes) -> bytes:
@@ -110,3 +125,31 @@ def test_the_reason_of_a_refusal_is_as_short_as_a_name_and_in_plain_text(envoy_b
     assert answer.headers["content-type"] == "text/plain"
     assert "set-cookie" not in answer.headers
     assert len(answer.headers["x-meshd-reason"]) < 300
+
+
+def forging(answer: bytes) -> Talk:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(answer)
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 Oops\r\n" + FORGED + b"content-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + FORGED + b"content-length: 100\r\n\r\nand then it breaks off",
+    ],
+    ids=["whole", "broken off"],
+)
+def test_the_reason_in_the_log_is_never_one_that_somebody_else_gave(envoy_binary: Path, answer: bytes):
+    with (
+        serving(forging(answer)) as port,
+        running_host(envoy_binary, FORGER.replace("$port", str(port))) as outside,
+    ):
+        said(outside.port, asking(b"forger.example"))
+        (line,) = until(lambda: lines_of(outside.proxies["sidecar"]), what="the line of the failure")
+
+    assert line["authority"] == "forger.example"
+    assert "reason" not in line
