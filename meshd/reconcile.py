@@ -115,10 +115,14 @@ class Resolver(Protocol):
 
 
 class Delivery(Protocol):
-    """`refusal` remembers, across restarts, which revisions are refused; not those to try again, as things are now."""
+    """`refusal` remembers, across restarts, which revisions are refused; not those to try again, as things are now.
+
+    `is_due`: it came too late, and now it is time to try it again.
+    """
 
     async def deliver(self, prepared: Prepared, /) -> Verdict: ...
     def refusal(self, revision: RevisionId, /) -> Problems | None: ...
+    def is_due(self, revision: RevisionId, /) -> bool: ...
 
 
 class Aside(Protocol):
@@ -162,6 +166,11 @@ async def reconcile(world: World) -> Outcome:
             world.current = prepared
             return replace(outcome, delivered=verdict)
         refuse(world, prepared.revision, verdict.problems)
+
+
+def is_due_again(world: World) -> bool:
+    """Of what was refused in the last pass something is to be tried again now: another pass is worth while."""
+    return any(map(world.delivery.is_due, world.refused))
 
 
 async def deliver(world: World, prepared: Prepared) -> Verdict:

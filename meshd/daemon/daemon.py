@@ -31,7 +31,7 @@ from meshd.daemon.triggers import SMALL, Trigger
 from meshd.deliver.error import DeliveryError
 from meshd.problems import errors
 from meshd.proxies.error import ProxyError
-from meshd.reconcile import reconcile
+from meshd.reconcile import is_due_again, reconcile
 from meshd.sd_notify import notify
 from meshd.source.revision import SourceError
 
@@ -81,11 +81,16 @@ class Daemon:
         return self.passes.age() < watchdog.PATIENCE + self.rooms.config.repository.timeout
 
     async def _attend(self) -> None:
-        """An Envoy that was started acknowledges after the pass that started it: nobody should wait for a poll."""
+        """An Envoy that was started acknowledges after the pass that started it: nobody should wait for a poll.
+
+        Nor for what came too late, once its time has come.
+        """
         while True:
             await asyncio.sleep(_ATTENTION.total_seconds())
             if not self.observed.proxies_healthy:
                 self.passes.triggers.pull("proxy")
+            if not self.passes.age() and is_due_again(self.rooms.world):
+                self.passes.triggers.pull("again")
 
     async def _resume(self) -> None:
         """What is served from disk is understood again, from the mirror, so that its endpoints stay fresh."""

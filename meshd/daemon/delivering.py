@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from meshd import reconcile
+from meshd.daemon.second_tries import SecondTries
 from meshd.deliver.delivery import Delivery
 from meshd.deliver.error import DeliveryError
 from meshd.deliver.target import ProxyTarget, Refused, Target
@@ -18,6 +21,8 @@ from meshd.names import DnsName, ProxyName, RevisionId
 from meshd.problems import NOWHERE, Problem, Problems
 from meshd.reconcile import Prepared
 from meshd.resolve.answer import Answer
+
+log = structlog.get_logger()
 
 _FORGOTTEN: Final = Problem(
     code="E-ENVOY-REFUSED",
@@ -73,7 +78,12 @@ class Delivering:
     """Implements `reconcile.Delivery`."""
 
     def __init__(
-        self, delivery: Delivery, answers: Answers, aside: reconcile.Aside, unhealthy: Unhealthy = frozenset
+        self,
+        delivery: Delivery,
+        answers: Answers,
+        aside: reconcile.Aside,
+        unhealthy: Unhealthy = frozenset,
+        second_tries: SecondTries | None = None,
     ) -> None:
         self._delivery = delivery
         self._answers = answers
@@ -82,6 +92,7 @@ class Delivering:
         self._memo = Memo()
         self._last: tuple[Prepared, _Known] | None = None
         self._refusals: dict[RevisionId, Problems] = {}
+        self._second_tries = second_tries or SecondTries()
 
     async def deliver(self, prepared: Prepared, /) -> reconcile.Verdict:
         assigned = await self._assigned(prepared)
@@ -94,31 +105,47 @@ class Delivering:
             )
             for proxy, configuration in prepared.proxies.items()
         }
+        tries = self._second_tries.tries(prepared.revision)
+        if tries:
+            log.info("revision.tried-again", revision=prepared.revision, tries=tries + 1)
         try:
             outcome = await self._delivery.deliver(Target(revision=prepared.revision, proxies=proxies))
         except OSError as error:
             raise _of_the_disk(error) from error
         if isinstance(outcome, Refused):
-            self._remember(prepared.revision, outcome.problems)
+            self._remember(prepared.revision, outcome)
             return reconcile.Refused(problems=outcome.problems)
+        self._second_tries.forget(prepared.revision)
         return reconcile.Delivered(generation=outcome.generation.number, sent=outcome.resources)
 
     def refusal(self, revision: RevisionId, /) -> Problems | None:
+        late = self._second_tries.problems(revision)
+        if late is not None:
+            return None if self.is_due(revision) else late
         if not self._delivery.is_refused(revision):
             return None
         return self._refusals.get(revision, (_FORGOTTEN,))
+
+    def is_due(self, revision: RevisionId, /) -> bool:
+        """It came too late some time ago, and the proxies have caught up since then."""
+        return self._second_tries.is_due(revision) and not self._delivery.awaits
 
     async def forget_refusals(self, revisions: tuple[RevisionId, ...]) -> None:
         """Somebody asks for another try."""
         for revision in revisions:
             self._refusals.pop(revision, None)
+            self._second_tries.forget(revision)
             try:
                 await self._aside(self._delivery.forget_refusal, revision)
             except OSError as error:
                 raise _of_the_disk(error) from error
 
-    def _remember(self, revision: RevisionId, problems: Problems) -> None:
-        self._refusals[revision] = problems
+    def _remember(self, revision: RevisionId, refused: Refused) -> None:
+        if refused.stage == "patience":
+            self._second_tries.put_off(revision, refused.problems)
+            return
+        self._second_tries.forget(revision)
+        self._refusals[revision] = refused.problems
         while len(self._refusals) > _REMEMBERED:
             del self._refusals[next(iter(self._refusals))]
 

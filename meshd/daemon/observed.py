@@ -15,7 +15,14 @@ from meshd.daemon.capturing import Captured
 from meshd.daemon.certificates import Certificate
 from meshd.daemon.conditions import Conditions
 from meshd.daemon.events import log_condition
-from meshd.daemon.sentences import ailment, certificates_condition, healthy, rejection_body, rejection_sentence
+from meshd.daemon.sentences import (
+    ailment,
+    certificates_condition,
+    healthy,
+    is_tried_again,
+    rejection_body,
+    rejection_sentence,
+)
 from meshd.daemon.status import Commit, Proxy, Revisions, StaleName, Unread, Workload, status
 from meshd.deliver.error import DeliveryError
 from meshd.names import RevisionId
@@ -96,9 +103,14 @@ class Observed:
         before = self._outcome.rejected if self._outcome else ()
         self._failure, self._outcome = None, outcome
         self._conditions.set("FetchFailed", "False", "Succeeded")
-        self._conditions.set("Reconciling", "False", "Succeeded")
+        if any(map(is_tried_again, outcome.rejected)):
+            self._conditions.set("Reconciling", "True", "ProgressingWithRetry", "a proxy was not in time")
+        else:
+            self._conditions.set("Reconciling", "False", "Succeeded")
         if outcome.rejected:
-            self._conditions.set("Stalled", "True", "RevisionRejected", rejection_sentence(outcome.rejected[0]))
+            newest = outcome.rejected[0]
+            reason = "RevisionTimedOut" if is_tried_again(newest) else "RevisionRejected"
+            self._conditions.set("Stalled", "True", reason, rejection_sentence(newest))
         else:
             self._conditions.set("Stalled", "False", "Succeeded")
         return tuple(rejection for rejection in outcome.rejected if rejection not in before)
@@ -231,8 +243,10 @@ class Observed:
 
     def late(self, revision: str, seconds: float) -> Reply:
         """For who waited in vain: also what stands in the way, if that is known."""
-        why = f": {self._failure}" if self._failure is not None else ""
-        return Reply(ok=False, body={"message": f"{revision[:12]} is not active after {seconds:g} s{why}"})
+        rejection = self._rejection(revision)
+        why = self._failure or (rejection_sentence(rejection) if rejection is not None else "")
+        message = f"{revision[:12]} is not active after {seconds:g} s"
+        return Reply(ok=False, body={"message": f"{message}: {why}" if why else message})
 
     def verdict_on_reload(self, known_bad: frozenset[RevisionId]) -> Reply:
         """The configuration is adopted. That is a yes, unless the newest revision is rejected because of it."""
@@ -247,8 +261,10 @@ class Observed:
 
     def settled(self, revision: str) -> bool:
         """Nothing that is to come would change the verdict: it is active, or rejected, or was passed over."""
-        active = self._host.active
-        if (active is not None and active.startswith(revision)) or self._rejection(revision) is not None:
+        active, rejection = self._host.active, self._rejection(revision)
+        if rejection is not None:
+            return not is_tried_again(rejection)
+        if active is not None and active.startswith(revision):
             return True
         return self._outcome is not None and self._host.is_behind(revision, self._outcome.fetched)
 

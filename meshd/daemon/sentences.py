@@ -6,6 +6,7 @@ from meshd.control import Json
 from meshd.daemon.certificates import Certificate
 from meshd.daemon.conditions import Status
 from meshd.daemon.status import Proxy, told
+from meshd.deliver.target import TIMED_OUT
 from meshd.problems import errors
 from meshd.reconcile import Rejection
 
@@ -52,6 +53,11 @@ def _certificate_sentence(certificate: Certificate) -> str:
     kept = certificate.state == "missing" or (certificate.state == "invalid" and certificate.kind != "credentials")
     kept = kept and not certificate.count
     return f"{certificate.path}: {certificate.reason}" + ("; proxies keep what they have read" if kept else "")
+
+
+def is_tried_again(rejection: Rejection) -> bool:
+    """By itself, since nobody refused it."""
+    return all(problem.code == TIMED_OUT for problem in rejection.problems)
 
 
 def rejection_sentence(rejection: Rejection) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final, Literal
 
-Trigger = Literal["start", "push", "poll", "sync", "reload", "endpoints", "proxy"]
+Trigger = Literal["start", "push", "poll", "sync", "reload", "endpoints", "proxy", "again"]
 
 SMALL: Final[frozenset[Trigger]] = frozenset({"endpoints", "proxy"})
 """These do not look at the repository: however often they come, a poll or a retry is due when it was."""

@@ -33,7 +33,7 @@ from meshd.deliver.push import (
     push_secrets,
 )
 from meshd.deliver.snapshot import Snapshot, snapshot
-from meshd.deliver.target import Delivered, Outcome, Refused, Target
+from meshd.deliver.target import TIMED_OUT, Delivered, Outcome, Refused, Target
 from meshd.deliver.xds import ProxyServer
 from meshd.envoy.resource import EnvoyResource
 from meshd.memo import Memo
@@ -134,6 +134,8 @@ class Delivery:
             problems = _problems(results, wanted, self._patience)
             if problems:
                 await self._roll_back()
+                if not any(isinstance(each, Rejected) for each in results.values()):
+                    return await self._put_off(staged, problems)
                 return await self._refused(staged, problems, "acknowledgement", here.files)
             if isinstance(fallbacks, BaseException):
                 raise fallbacks
@@ -178,6 +180,11 @@ class Delivery:
     @property
     def active(self) -> Label | None:
         return self._active
+
+    @property
+    def awaits(self) -> bool:
+        """A proxy that is connected still owes an answer to what it was sent."""
+        return any(session.pending for server in self._servers.values() for session in server.sessions)
 
     def is_refused(self, revision: RevisionId) -> bool:
         """By this meshd with this Envoy and these files: to be skipped, unless somebody asks for another try."""
@@ -225,6 +232,10 @@ class Delivery:
         await on_disk(self._generations.abandon, staged)
         await on_disk(self._generations.refusals.add, staged.label.revision, files)
         return Refused(problems=in_order(problems), stage=stage)
+
+    async def _put_off(self, staged: Staged, problems: Problems) -> Refused:
+        await on_disk(self._generations.abandon, staged)
+        return Refused(problems=in_order(problems), stage="patience")
 
     async def _delivered(self, staged: Staged, results: Mapping[ProxyName, PushResult]) -> Delivered:
         await on_disk(self._generations.activate, staged)
@@ -297,8 +308,8 @@ def _problems(results: Mapping[ProxyName, PushResult], wanted: Snapshots, patien
             case TimedOut(waiting=waiting):
                 seconds = patience.push.total_seconds()
                 message = f"the {proxy} did not acknowledge {waiting} within {seconds:g} s"
-                hint = f"is its Envoy alive? see its log, and `meshd status` for the state of {proxy}"
-                problems.append(Problem(code="E-ENVOY-TIMEOUT", at=NOWHERE, message=message, hint=hint))
+                hint = "meshd tries again by itself, ever less often; is the machine overloaded, or its Envoy stuck?"
+                problems.append(Problem(code=TIMED_OUT, at=NOWHERE, message=message, hint=hint))
             case Acknowledged() | Absent():
                 pass
             case _:

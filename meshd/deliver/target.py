@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from meshd.deliver.manifest import Label
 from meshd.envoy.resource import EnvoyResource, Rendered
 from meshd.names import ProxyName, RevisionId
 from meshd.plan import Credentials, Secret
 from meshd.problems import Problems
+
+TIMED_OUT: Final = "E-ENVOY-TIMEOUT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +48,11 @@ class Refused:
     """Nothing changed, or everything was changed back; the revision is remembered as refused.
 
     But not for `secrets`, and otherwise as long as the files of its secrets stay as they are: they can be put right
-    without another revision.
+    without another revision. Nor for `patience`: a proxy did not say anything in time, and may be just busy.
     """
 
     problems: Problems
-    stage: Literal["secrets", "preflight", "acknowledgement"]
+    stage: Literal["secrets", "preflight", "acknowledgement", "patience"]
 
 
 Outcome = Delivered | Refused

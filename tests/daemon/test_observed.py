@@ -12,7 +12,7 @@ from meshd.daemon.observed import Observed
 from meshd.daemon.status import Proxy, Workload
 from meshd.deliver.error import DeliveryError
 from meshd.names import RevisionId
-from meshd.problems import Origin, Problem
+from meshd.problems import NOWHERE, Origin, Problem
 from meshd.proxies.error import ProxyError
 from meshd.reconcile import Delivered, Outcome, Rejection
 from meshd.source.revision import SourceError
@@ -200,6 +200,18 @@ def test_a_wait_in_vain_says_what_stands_in_the_way(observed):
     observed.fetch_failed(SourceError("RepositoryUnreachable", "connection refused"))
 
     assert "connection refused" in observed.late("dddd", 5).body["message"]
+
+
+def test_who_waits_for_what_was_not_in_time_goes_on_waiting_since_it_is_tried_again(observed):
+    late = Problem(code="E-ENVOY-TIMEOUT", at=NOWHERE, message="the sidecar did not acknowledge cluster v2 within 15 s")
+
+    observed.reconciled(Outcome(fetched=BAD, accepted=GOOD, rejected=(Rejection(revision=BAD, problems=(late,)),)))
+
+    assert not observed.settled("bbbb")
+    assert "did not acknowledge cluster v2" in observed.late("bbbb", 5).body["message"]
+    assert not observed.verdict().ok
+    assert conditions(observed)["Stalled"] == ("True", "RevisionTimedOut")
+    assert conditions(observed)["Reconciling"] == ("True", "ProgressingWithRetry")
 
 
 def test_a_reload_is_a_yes_though_somebody_pushed_something_bad_before_it(observed):

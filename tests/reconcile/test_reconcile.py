@@ -10,7 +10,7 @@ import pytest
 from meshd.compiler import Reach
 from meshd.names import BlobId, HostName, RevisionId
 from meshd.problems import NOWHERE, Problem
-from meshd.reconcile import Delivered, Refused, World, prepare, reconcile
+from meshd.reconcile import Delivered, Refused, World, is_due_again, prepare, reconcile
 
 HOST = """\
 apiVersion: networking.istio.io/v1
@@ -84,6 +84,7 @@ class Delivery:
         self.refuses = set()
         self.waits_for_files = set()
         self.remembered = {}
+        self.due = set()
 
     async def deliver(self, prepared):
         if prepared.revision in self.refuses:
@@ -95,6 +96,9 @@ class Delivery:
 
     def refusal(self, revision):
         return self.remembered.get(revision)
+
+    def is_due(self, revision):
+        return revision in self.due
 
 
 async def here(function, *given):
@@ -235,6 +239,24 @@ def test_a_refusal_that_the_delivery_remembers_no_more_is_tried_again_by_the_nex
 
     assert (outcome.accepted, outcome.rejected) == (bad, ())
     assert world.delivery.delivered == [good, bad]
+
+
+def test_another_pass_is_due_when_the_delivery_wants_another_try_at_what_it_refused(world, history):
+    history.commit(host=HOST)
+    a_pass(world)
+    slow = history.commit(host=HOST, shop=SERVICE % "a.example")
+    world.delivery.refuses.add(slow)
+    assert a_pass(world).accepted != slow
+    world.delivery.remembered[slow] = REFUSAL
+    assert not is_due_again(world)
+
+    world.delivery.due.add(slow)
+    assert is_due_again(world)
+    assert a_pass(world).accepted != slow
+
+    better = history.commit(host=HOST, shop=SERVICE % "b.example")
+    assert a_pass(world).accepted == better
+    assert not is_due_again(world)
 
 
 def test_what_this_host_can_put_right_is_tried_again_by_the_next_pass(world, history):

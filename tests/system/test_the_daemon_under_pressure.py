@@ -233,3 +233,20 @@ def test_status_answers_while_a_pass_is_busy(shop: Host):
     waiting.start()
     assert shop.meshd("status").returncode == 0
     waiting.join()
+
+
+def test_what_a_stalled_envoy_did_not_take_in_time_comes_by_itself_once_it_goes_on(shop: Host, backend):
+    envoy = shop.envoy_pid()
+    os.kill(envoy, signal.SIGSTOP)
+    try:
+        second = shop.push({"shop.yaml": meshes.service("shop", {"v2": backend("v2").port})})
+        until(lambda: "revision.rejected" in shop.log.read_text(), seconds=60, what="the end of its patience")
+        assert shop.condition("Stalled")["reason"] == "RevisionTimedOut"
+    finally:
+        os.kill(envoy, signal.SIGCONT)
+
+    shop.until_live(second)
+
+    assert shop.get("http://shop.example/")[:2] == (200, "v2")
+    assert shop.envoy_pid() == envoy
+    assert "tried-again" in shop.log.read_text()
