@@ -8,8 +8,8 @@ READY   := $(VENV)/.ready
 ENVOY   := .envoy/envoy/_bin/envoy
 # What the project runs besides Python, as command=debian-package.
 COMMANDS := git=git openssl=openssl curl=curl flock=util-linux
-# Only the tests put load on the proxy, read the manual pages, and want a forward proxy that others made.
-TEST_COMMANDS := wrk=wrk man=man-db tinyproxy=tinyproxy-bin
+# Only the tests put load on the proxy, read the manual pages, want a forward proxy that others made, and a D-Bus.
+TEST_COMMANDS := wrk=wrk man=man-db tinyproxy=tinyproxy-bin dbus-daemon=dbus-daemon
 # Captured connections are tested in a network namespace, which only root can make.
 # The lab's machines are made by debootstrap, booted by systemd-nspawn, and root's as well.
 ifeq ($(shell id -u),0)

@@ -16,6 +16,7 @@ from meshd.proxies import stop as stopping
 from meshd.proxies.error import ProxyError
 from meshd.proxies.launch import EnvoySettings
 from meshd.proxies.paths import ProxyPaths
+from meshd.sd_notify import notify
 
 _PROXY = click.argument("proxy", type=click.Choice(PROXIES))
 
@@ -57,6 +58,7 @@ def run(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
     try:
         launch.run(paths(config, proxy), settings(config))
     except ProxyError as error:
+        notify(f"STATUS={error}")  # what meshd tells of the unit that failed to start
         _fail(error)
 
 
@@ -70,6 +72,7 @@ def reload(context: click.Context, proxy: ProxyName, config_path: Path) -> None:
     try:
         record = hot_restart.reload_unit(paths(config, proxy), settings(config))
     except ProxyError as error:
+        notify(f"STATUS=not reloaded: {error}")
         _fail(error)
     click.echo(f"{proxy} is now pid {record.process.pid}, epoch {record.epoch}, from its {record.mode} bootstrap")
 

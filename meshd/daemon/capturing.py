@@ -5,7 +5,6 @@ The table is loaded by a unit of its own, `meshd-capture.service`, which may; se
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,12 @@ from meshd.config import AgentConfig
 from meshd.deliver.files import sync_directory, write_durably
 from meshd.plan import ProxyPlan
 from meshd.problems import Problems
+from meshd.systemd.error import SystemdError
+from meshd.systemd.units import Systemd
 
 log = structlog.get_logger()
 
 UNIT: Final = "meshd-capture.service"
-_DEADLINE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +48,14 @@ class _Wanted:
 
 
 class Capturing:
-    def __init__(self, systemctl: str = "systemctl") -> None:
-        self._systemctl = systemctl
+    def __init__(self, systemd: Systemd | None = None) -> None:
+        self._systemd = systemd or Systemd()
         self._wanted: _Wanted | None = None  # until the first plans are known
 
-    def keep(self, config: AgentConfig, plans: Iterable[ProxyPlan]) -> None:
-        """Notes what the proxies listen on, and lets the unit load the table again if another one is in force.
+    def keep(self, config: AgentConfig, plans: Iterable[ProxyPlan]) -> bool:
+        """Notes what the proxies listen on. True if another table is in force, and the unit is to load it again.
 
-        That is so when the mesh moved a port, when the settings are others, or when somebody flushed all tables. A unit
-        that was stopped stays stopped. Blocks.
+        So it is when the mesh moved a port, when the settings are others, or when somebody flushed all tables. Blocks.
         """
         served = served_by(plans)
         _note(served_file(Path(config.state_directory)), served)
@@ -64,8 +63,7 @@ class Capturing:
         by_unit = config.envoy.supervisor == "systemd"
         self._wanted = _Wanted(table=table, problems=problems, by_unit=by_unit)
         now = self.captured()
-        if now is not None and now.status == "False" and by_unit:
-            self._reload()
+        return now is not None and now.status == "False" and by_unit
 
     def captured(self) -> Captured | None:
         """Asks the kernel, which takes microseconds. None on a host where nothing is captured, nor should be."""
@@ -80,18 +78,17 @@ class Capturing:
             return None if wanted.table is None else _silent(error)
         return _told(now, wanted)
 
-    def _reload(self) -> None:
-        """Does not wait for it: at boot the unit itself waits for the sidecar.
+    async def reload(self) -> None:
+        """Does not wait for it: at boot the unit itself waits for the sidecar. A unit that was stopped stays stopped.
 
-        In mode `fail`, for the usual one would call off the stop that an operator has under way.
+        Nor does it call off the stop that an operator has under way.
         """
-        command = (self._systemctl, "--no-ask-password", "--no-block", "--job-mode=fail", "reload", UNIT)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_DEADLINE)  # noqa: S603
-        except (OSError, subprocess.TimeoutExpired) as error:
+            await self._systemd.queue("reload", UNIT)
+        except SystemdError as error:
             log.debug("capture.not_reloaded", error=str(error))
             return
-        log.debug("capture.reload_asked", unit=UNIT, said=done.stderr.strip())
+        log.debug("capture.reload_asked", unit=UNIT)
 
 
 def _told(now: Loaded, wanted: _Wanted) -> Captured | None:

@@ -149,7 +149,8 @@ class Rooms:
         """Those who redirect connections to the proxies know where these listen."""
         if self.serving is not None:
             plans = [configuration.plan for configuration in self.serving.proxies.values()]
-            await self.aside(self._capturing.keep, self.config, plans)
+            if await self.aside(self._capturing.keep, self.config, plans):
+                await self._capturing.reload()
 
     @property
     def serving(self) -> Prepared | None:

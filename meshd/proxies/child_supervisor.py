@@ -6,11 +6,9 @@ For installations without systemd, the demo and the tests. It refuses to know wh
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from meshd.names import ProxyName
 from meshd.proxies import stop as stopping
@@ -18,7 +16,7 @@ from meshd.proxies.error import HotRestartError, OtherProtocolError, ProxyError
 from meshd.proxies.hot_restart import hot_restart
 from meshd.proxies.launch import EnvoySettings, await_live, choose, rotate_under_way, start
 from meshd.proxies.paths import ProxyPaths
-from meshd.proxies.process import Process, open_handle
+from meshd.proxies.process import Process
 from meshd.proxies.record import Record, digest, find
 from meshd.proxies.supervisor import (
     Event,
@@ -32,9 +30,7 @@ from meshd.proxies.supervisor import (
     restore_bootstrap,
     stage_bootstrap,
 )
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from meshd.proxies.waiting import ended, to_its_end
 
 SETTLED: Final = timedelta(seconds=60)
 """An Envoy that lived this long has started well: its death begins a new count."""
@@ -108,7 +104,7 @@ class ChildSupervisor:
 
     async def _stop(self, kept: _Kept) -> None:
         process, kept.process = kept.process, None
-        if await _to_its_end(stopping.stop, kept.paths, self._settings.drain):
+        if await to_its_end(asyncio.to_thread(stopping.stop, kept.paths, self._settings.drain)):
             self._tell(kept, "stopped", process)
 
     def _adopt(self, kept: _Kept, running: Record) -> None:
@@ -121,7 +117,7 @@ class ChildSupervisor:
         if not why:
             return
         try:
-            record = await _to_its_end(hot_restart, kept.paths, self._settings, kept.paths.log)
+            record = await to_its_end(asyncio.to_thread(hot_restart, kept.paths, self._settings, kept.paths.log))
         except OtherProtocolError as error:
             await self._start_anew(kept, running, str(error))
             return
@@ -141,11 +137,11 @@ class ChildSupervisor:
 
     async def _start_anew(self, kept: _Kept, running: Record, why: str) -> None:
         kept.process = None  # so that its watch does not take the end of it for a death
-        await _to_its_end(stopping.end_crippled, kept.paths, running)
+        await to_its_end(asyncio.to_thread(stopping.end_crippled, kept.paths, running))
         await self._start(kept, "restarted", why)
 
     async def _start(self, kept: _Kept, kind: EventKind, why: str = "") -> None:
-        record = await _to_its_end(self._start_chosen, kept.paths)
+        record = await to_its_end(asyncio.to_thread(self._start_chosen, kept.paths))
         self._watch(kept, record.process)
         self._tell(kept, kind, record.process, why or f"from its {record.mode} bootstrap")
 
@@ -165,7 +161,7 @@ class ChildSupervisor:
     async def _revive_when_dead(self, kept: _Kept, process: Process) -> None:
         loop = asyncio.get_running_loop()
         since = loop.time()
-        await _ended(process)
+        await ended(process)
         async with kept.lock:
             if kept.process != process:
                 return  # an old epoch that left, or one that we ended
@@ -191,30 +187,3 @@ class ChildSupervisor:
     def _tell(self, kept: _Kept, kind: EventKind, process: Process | None, why: str = "") -> None:
         pid = None if process is None else process.pid
         self._told(Event(proxy=kept.paths.proxy, kind=kind, pid=pid, why=why))
-
-
-async def _to_its_end(work: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-    """On a thread, and whole: who is cancelled meanwhile waits, and keeps the lock that long.
-
-    A thread cannot be stopped. Without this, who stops the proxies next finds none, and then one comes up.
-    """
-    working = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait({working})
-        raise
-
-
-async def _ended(process: Process) -> None:
-    """A pidfd becomes readable when its process ends, though it is no child of ours."""
-    descriptor = open_handle(process)
-    if descriptor is None:
-        return
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)

@@ -1,9 +1,9 @@
-"""What the daemon says of the capture, on hosts of their own with the real kernel; a script stands for systemctl."""
+"""What the daemon says of the capture, on hosts of their own with the real kernel; systemd is a stand-in."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import stat
 from dataclasses import replace
 
 import pytest
@@ -15,7 +15,9 @@ from meshd.config import load_config
 from meshd.daemon.capturing import Capturing
 from meshd.names import HostName, ListenerName
 from meshd.plan import Listener, ProxyPlan, SocketBind, TcpChain
+from meshd.systemd.units import Systemd
 from tests.live.namespace import namespace
+from tests.private_bus import FakeSystemd, answering, private_bus
 
 CHAIN = TcpChain(destinations=(), stat_prefix="x")
 
@@ -53,21 +55,19 @@ def config(tmp_path):
 
 
 class World:
-    """`asked`: what systemctl was asked for."""
+    """`asked`: what systemd was asked for."""
 
-    def __init__(self, room, directory):
-        self.room, self.calls = room, directory / "calls"
-        script = directory / "systemctl"
-        script.write_text(f'#!/bin/sh\necho "$*" >> {self.calls}\n')
-        script.chmod(stat.S_IRWXU)
-        self.capturing = Capturing(systemctl=str(script))
+    def __init__(self, room, systemd, address):
+        self.room, self._systemd = room, systemd
+        self.capturing = Capturing(Systemd(address))
 
     @property
     def asked(self):
-        return self.calls.read_text().splitlines() if self.calls.exists() else []
+        return self._systemd.asked
 
     def keep(self, config, *plans):
-        self.room.within(self.capturing.keep, config, plans)
+        if self.room.within(self.capturing.keep, config, plans):
+            asyncio.run(self.capturing.reload())
 
     def told(self):
         captured = self.room.within(self.capturing.captured)
@@ -80,12 +80,13 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path):
-    with namespace() as room:
-        yield World(room, tmp_path)
+def world(short_tmp):
+    systemd = FakeSystemd()
+    with namespace() as room, private_bus(short_tmp) as bus, answering(systemd, bus.address):
+        yield World(room, systemd, bus.address)
 
 
-RELOAD = "--no-ask-password --no-block --job-mode=fail reload meshd-capture.service"
+RELOAD = "reload meshd-capture.service fail"
 
 
 def test_the_capture_is_told_the_ports_by_a_file_that_everybody_may_read(world, config, tmp_path):
@@ -177,10 +178,11 @@ def test_a_user_who_is_not_known_is_told(world, config):
     assert world.told() == ("Unknown", "OwnerUnknown")
 
 
-def test_a_host_without_systemctl_is_no_failure(config):
+def test_a_host_without_systemd_is_no_failure(config, tmp_path):
     with namespace() as room:
-        capturing = Capturing(systemctl="/nowhere/systemctl")
-        room.within(capturing.keep, config, [a_plan()])
+        capturing = Capturing(Systemd(f"unix:path={tmp_path}/nobody"))
+        assert room.within(capturing.keep, config, [a_plan()])
+        asyncio.run(capturing.reload())
 
         assert room.within(capturing.captured).reason == "NotLoaded"
 

@@ -54,7 +54,7 @@ def test_its_python_and_what_it_calls_are_needed_and_nothing_of_the_bundle(asked
     needed = asked("meshd", "--requires")
 
     assert "/usr/bin/python3.11" in needed
-    assert {"nftables", "polkit", "systemd >= 252"} <= set(needed)
+    assert {"dbus", "nftables", "polkit", "systemd >= 252"} <= set(needed)
     assert [line for line in needed if re.search(r"-[0-9a-f]{8}[.]so|/usr/lib/meshd", line)] == []
     assert [line.split(" ")[0] for line in asked("meshd", "--provides")] == ["meshd", "meshd(x86-64)"]
 

@@ -1,19 +1,21 @@
-"""Proxies as units. The stand-in for systemctl does what the units say, with the real Envoy."""
+"""Proxies as units. The stand-in for systemd does what the units say, with the real Envoy."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from dbus_fast import Variant
 
 from meshd.proxies.error import ProxyError
 from meshd.proxies.launch import EnvoySettings
@@ -21,10 +23,13 @@ from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.stop import stop
 from meshd.proxies.supervisor import Event
 from meshd.proxies.systemd_supervisor import SystemdSupervisor
+from meshd.systemd.units import Systemd
+from tests.private_bus import FakeSystemd, answering, private_bus
 
 from .conftest import envoys, fetch, listening, running_pid, static_bootstrap, until
 
-SYSTEMCTL = """#!{python}
+UNIT = "meshd-envoy@sidecar.service"
+COMMANDS = """#!{python}
 import os
 import sys
 from datetime import timedelta
@@ -35,8 +40,7 @@ from meshd.proxies.launch import EnvoySettings, choose, start
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.stop import stop
 
-verb, unit = sys.argv[-2:]
-Path({calls!r}).open("a").write(f"{{verb}} {{unit}}\\n")
+verb = sys.argv[1]
 paths = ProxyPaths(proxy="sidecar", state=Path({state!r}), runtime=Path({runtime!r}))
 settings = EnvoySettings(binary=Path({binary!r}), parent_shutdown=timedelta(seconds=2), concurrency=1)
 if verb in ("stop", "restart"):
@@ -56,34 +60,48 @@ if verb == "reload":
 
 @dataclass
 class Units:
-    systemctl: str
+    """One unit. `commands` are those that it names."""
+
+    commands: Path
     settings: EnvoySettings
-    calls: Path
+    systemd: FakeSystemd
+    address: str
     events: list[Event] = field(default_factory=list)
 
     def supervisor(self) -> SystemdSupervisor:
-        return SystemdSupervisor(self.settings, self.events.append, self.systemctl)
+        return SystemdSupervisor(self.settings, self.events.append, Systemd(self.address))
 
-    def start(self) -> None:
-        subprocess.run([self.systemctl, "start", "meshd-envoy@sidecar.service"], check=True)
+    def do(self, verb: str, _unit: str = UNIT) -> str:
+        done = subprocess.run([self.commands, verb], check=False, capture_output=True, text=True)
+        self.systemd.states[UNIT] = "inactive" if verb == "stop" else "active"
+        if done.returncode == 0:
+            return "done"
+        self.systemd.service = {
+            "ReloadResult": Variant("s", "exit-code"),
+            "ExecReload": Variant("a(sasbttttuii)", [["", [], False, 0, 0, 0, 0, 0, 1, done.returncode]]),
+            "StatusText": Variant("s", done.stderr),
+        }
+        return "failed"
 
     def asked(self) -> list[str]:
-        return [line.split()[0] for line in self.calls.read_text().splitlines()]
+        assert {each.partition(" ")[2] for each in self.systemd.asked} <= {f"{UNIT} replace"}
+        return [each.split()[0] for each in self.systemd.asked]
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.events]
 
 
 @pytest.fixture
-def units(short_tmp: Path, paths: ProxyPaths, settings: EnvoySettings) -> Units:
-    systemctl, calls = short_tmp / "systemctl", short_tmp / "calls"
-    calls.touch()
-    places = {"calls": calls, "state": paths.state, "runtime": paths.runtime, "binary": settings.binary}
-    systemctl.write_text(
-        SYSTEMCTL.format(python=sys.executable, **{name: str(place) for name, place in places.items()})
-    )
-    systemctl.chmod(0o755)
-    return Units(str(systemctl), settings, calls)
+def units(short_tmp: Path, paths: ProxyPaths, settings: EnvoySettings) -> Iterator[Units]:
+    commands = short_tmp / "commands"
+    places = {"state": paths.state, "runtime": paths.runtime, "binary": settings.binary}
+    commands.write_text(COMMANDS.format(python=sys.executable, **{name: str(place) for name, place in places.items()}))
+    commands.chmod(0o755)
+    systemd = FakeSystemd()
+    with private_bus(short_tmp) as bus, answering(systemd, bus.address):
+        units = Units(commands, settings, systemd, bus.address)
+        systemd.work = units.do
+        yield units
 
 
 @pytest.mark.envoy
@@ -147,7 +165,7 @@ def test_what_systemd_did_by_itself_is_told(paths: ProxyPaths, port: int, units:
             os.kill(running_pid(paths), signal.SIGKILL)
             while (await supervisor.states())[0].state != "DOWN":
                 pass
-            await asyncio.to_thread(units.start)
+            await asyncio.to_thread(units.do, "start")
             assert (await supervisor.states())[0].state == "LIVE"
 
     asyncio.run(story())
@@ -164,8 +182,7 @@ def test_a_reload_by_the_operator_is_told_as_a_handover_and_not_as_a_death(
         supervisor = units.supervisor()
         with listening(paths.xds_socket):
             await supervisor.ensure(paths, static_bootstrap(paths, port, "one"))
-            reload = (units.systemctl, "reload", "meshd-envoy@sidecar.service")
-            await asyncio.to_thread(subprocess.run, reload, check=True)
+            await asyncio.to_thread(units.do, "reload")
             assert (await supervisor.states())[0].epoch == 1
 
     asyncio.run(story())
@@ -208,41 +225,120 @@ def test_an_unresponsive_unit_is_restarted(paths: ProxyPaths, port: int, units: 
     assert units.kinds() == ["started", "restarted"]
 
 
-@pytest.mark.skipif(
-    shutil.which("systemctl") is None or Path("/run/systemd/system").exists(), reason="needs systemctl without systemd"
-)
-def test_without_systemd_the_other_supervisor_is_recommended(
-    paths: ProxyPaths, port: int, settings: EnvoySettings
+@pytest.mark.envoy
+def test_a_death_is_told_without_a_look(paths: ProxyPaths, port: int, units: Units) -> None:
+    async def story() -> None:
+        supervisor = units.supervisor()
+        with listening(paths.xds_socket):
+            await supervisor.ensure(paths, static_bootstrap(paths, port, "one"))
+            os.kill(running_pid(paths), signal.SIGKILL)
+            await until(lambda: units.kinds() == ["started", "died"])
+            await supervisor.stop(leave_running=True)
+
+    asyncio.run(story())
+    stop(paths, timedelta())
+
+
+@pytest.mark.envoy
+def test_a_proxy_of_an_earlier_life_that_nobody_needs_any_more_is_stopped(
+    paths: ProxyPaths, port: int, units: Units
 ) -> None:
-    supervisor = SystemdSupervisor(settings, lambda _event: None)
+    paths.bootstrap.parent.mkdir(parents=True)
+    paths.bootstrap.write_bytes(static_bootstrap(paths, port, "one"))
+    with listening(paths.xds_socket):
+        units.do("start")
+    pid = running_pid(paths)
 
-    with pytest.raises(ProxyError, match="systemctl start meshd-envoy@sidecar") as caught:
-        asyncio.run(supervisor.ensure(paths, static_bootstrap(paths, port, "one")))
+    asyncio.run(units.supervisor().retire(paths))
 
-    assert caught.value.hint == "set envoy.supervisor to child"
+    assert units.asked() == ["stop"]
+    assert [(event.kind, event.pid) for event in units.events] == [("stopped", pid)]
+    assert envoys(paths) == []
+
+
+def test_a_proxy_that_systemd_is_about_to_start_once_more_is_stopped(paths: ProxyPaths, units: Units) -> None:
+    units.systemd.states = {UNIT: "activating"}
+
+    asyncio.run(units.supervisor().retire(paths))
+
+    assert units.asked() == ["stop"]
+    assert units.kinds() == ["stopped"]
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed", None])
+def test_of_a_proxy_that_does_not_run_and_is_not_needed_nothing_is_said_or_asked(
+    paths: ProxyPaths, units: Units, state: str | None
+) -> None:
+    units.systemd.states = {UNIT: state} if state else {}
+
+    asyncio.run(units.supervisor().retire(paths))
+
+    assert units.asked() == []
+    assert units.events == []
 
 
 @pytest.mark.parametrize(
-    ("said", "hint"),
+    ("name", "hint"),
     [
-        ("Failed to start: Unit meshd-envoy@sidecar.service not found.", "meshd install-units"),
-        ("Failed to start: Interactive authentication required.", "polkit"),
-        ("Job for meshd-envoy@sidecar.service failed.", "journalctl -u meshd-envoy@sidecar.service"),
+        ("org.freedesktop.systemd1.NoSuchUnit", "meshd install-units"),
+        ("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", "polkit"),
+        ("org.freedesktop.DBus.Error.ServiceUnknown", "envoy.supervisor to child"),
     ],
 )
 def test_a_refusal_of_systemd_comes_with_a_hint(
-    paths: ProxyPaths, port: int, units: Units, said: str, hint: str
+    paths: ProxyPaths, port: int, units: Units, name: str, hint: str
 ) -> None:
-    Path(units.systemctl).write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    units.systemd.refusal = (name, "so it is")
 
-    with pytest.raises(ProxyError, match="systemctl start") as caught:
+    with pytest.raises(ProxyError, match=f"{UNIT} was not started: so it is") as caught:
         asyncio.run(units.supervisor().ensure(paths, static_bootstrap(paths, port, "one")))
 
     assert hint in caught.value.hint
 
 
-def test_without_systemctl_that_is_said(paths: ProxyPaths, port: int, settings: EnvoySettings) -> None:
-    supervisor = SystemdSupervisor(settings, lambda _event: None, "/no/systemctl")
+def test_without_a_bus_the_other_supervisor_is_recommended(
+    paths: ProxyPaths, port: int, settings: EnvoySettings
+) -> None:
+    supervisor = SystemdSupervisor(settings, lambda _event: None, Systemd(f"unix:path={paths.runtime}/nobody"))
 
-    with pytest.raises(ProxyError, match="No such file"):
-        asyncio.run(supervisor.retire(paths))
+    async def story() -> None:
+        with pytest.raises(ProxyError, match="no D-Bus here") as caught:
+            await supervisor.ensure(paths, static_bootstrap(paths, port, "one"))
+        assert caught.value.hint == "without systemd: set envoy.supervisor to child"
+        with pytest.raises(ProxyError, match="no D-Bus here"):
+            await supervisor.retire(paths)
+
+    asyncio.run(story())
+
+
+@pytest.mark.envoy
+def test_who_is_stopped_in_the_midst_of_a_reload_leaves_a_bootstrap_that_works(
+    paths: ProxyPaths, port: int, units: Units
+) -> None:
+    """The reload fails only after meshd was told to end; the next start of the unit must not begin with what failed."""
+    cancelled, good = threading.Event(), static_bootstrap(paths, port, "one")
+
+    def work(verb: str, _unit: str) -> str:
+        if verb == "reload":
+            assert cancelled.wait(10)
+            return "failed"
+        return units.do(verb)
+
+    async def story() -> None:
+        supervisor = units.supervisor()
+        with listening(paths.xds_socket):
+            await supervisor.ensure(paths, good)
+            units.systemd.began.clear()
+            units.systemd.work = work
+            reloading = asyncio.create_task(supervisor.ensure(paths, static_bootstrap(paths, port, "two")))
+            await asyncio.to_thread(units.systemd.began.wait, 10)
+            reloading.cancel()
+            cancelled.set()
+            with pytest.raises(asyncio.CancelledError):
+                await reloading
+            await supervisor.stop(leave_running=True)
+
+    asyncio.run(story())
+    stop(paths, timedelta())
+
+    assert paths.bootstrap.read_bytes() == good

@@ -1,0 +1,1 @@
+"""systemd of this host, asked over D-Bus to start, stop and reload units."""
