@@ -288,7 +288,7 @@ def test_calls_of_one_version_with_a_cookie_and_a_path(example: Example):
     """They go to all versions; what the rule leaves goes to v3, for the sake of the difference."""
     rest = rule("rest", "destination: {name: ratings}, precedence: -1, route: [{labels: {version: v3}}]")
     with example("EX-003-16", service(RATINGS), OURSELVES, rest) as live:
-        taken = set(answers(live, RATINGS, 9, get("/ratings/v2/7", cookie="a=b;user=jason;c=d")))
+        taken = set(answers(live, RATINGS, 60, get("/ratings/v2/7", cookie="a=b;user=jason;c=d")))
         others = (
             get("/ratings/v2/7"),
             get("/ratings/v2/7", cookie="user=jasonx"),
@@ -312,7 +312,7 @@ def test_calls_of_others_are_not_meant(example: Example):
 def test_everything_to_one_version_in_another_namespace(example: Example):
     there = f"reviews.my-namespace.{SUFFIX}"
     with example("EX-003-17", service(REVIEWS), service(there)) as live:
-        heard, untouched = set(answers(live, there, 9)), set(answers(live, REVIEWS, 9))
+        heard, untouched = set(answers(live, there, 9)), set(answers(live, REVIEWS, 60))
 
     assert heard == {"v1"}
     assert untouched == {"v1", "v2", "v3"}
