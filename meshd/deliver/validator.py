@@ -14,6 +14,7 @@ import io
 import itertools
 import os
 import re
+import signal
 import termios
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _PREFIX = re.compile(r"^error initializing configuration '[^']*': ")
 _PIPE_SIZE = 1 << 20
 _PAUSE = 0.001
 """Seconds between looks at a pipe that Envoy is reading from."""
+
+_FROM_OUTSIDE = frozenset({-signal.SIGKILL, -signal.SIGTERM})
+"""The kernel, for its memory, or somebody else: no verdict. A crash of Envoy's own over what it was given is one."""
 
 _FLAGS = ("--mode", "validate", "--disable-hot-restart", "--concurrency", "1", "--log-level", "critical")
 
@@ -130,6 +134,8 @@ async def _judge(waiting: _Waiting, bootstrap: bytes) -> str | None:
         verdict.cancel()
     if waiting.process.returncode == 0:
         return None
+    if waiting.process.returncode in _FROM_OUTSIDE:
+        raise DeliveryError("Envoy was killed while it judged the changes", "is there too little memory? see `dmesg`")
     words = _PREFIX.sub("", complaint.decode(errors="replace").strip())
     return words or f"Envoy ended with status {waiting.process.returncode} and said nothing"
 

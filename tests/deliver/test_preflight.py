@@ -199,6 +199,17 @@ async def test_an_envoy_that_cannot_be_asked_is_the_worlds_fault_and_no_verdict(
 
 
 @on_a_loop
+async def test_an_envoy_that_is_killed_while_it_judges_gave_no_verdict(short_tmp: Path) -> None:
+    """By the kernel, for its memory: a good revision must not be refused, and remembered as bad, for that."""
+    killed = short_tmp / "envoy"
+    killed.write_text('#!/bin/sh\nfor config; do :; done\ncat "$config" >/dev/null\nkill -KILL $$\n')
+    killed.chmod(0o755)
+    async with a_validator(killed, short_tmp, spare=False) as validator:
+        with pytest.raises(DeliveryError, match="was killed while it judged"):
+            await validator.complaint(trial([]))
+
+
+@on_a_loop
 async def test_a_judgement_has_a_deadline(envoy_binary: Path, short_tmp: Path) -> None:
     async with a_validator(envoy_binary, short_tmp, spare=False, deadline=timedelta()) as validator:
         with pytest.raises(DeliveryError, match="within 0 s"):

@@ -23,7 +23,8 @@ _COMMANDS = {
 }
 
 
-def _obstacle() -> str:
+def obstacle() -> str:
+    """Empty when there is none."""
     if os.geteuid() != 0:
         return "only root can boot machines"
     missing = [package for command, package in _COMMANDS.items() if shutil.which(command) is None]
@@ -32,9 +33,9 @@ def _obstacle() -> str:
 
 @pytest.fixture(scope="session")
 def tree() -> Path:
-    obstacle = _obstacle()
-    if obstacle:
-        pytest.skip(f"NO LAB, nothing was proved on booted machines: {obstacle}")
+    why_not = obstacle()
+    if why_not:
+        pytest.skip(f"NO LAB, nothing was proved on booted machines: {why_not}")
     try:
         return image.tree(image.Recipe())
     except image.ImageError as error:

@@ -124,6 +124,24 @@ def test_an_intruder_in_the_capture_has_its_one_capability(host):
     assert succeeded(found) == set()
 
 
+def test_links_that_an_intruder_leaves_give_it_no_directory_at_the_next_start(host):
+    """What is done for meshd as root, before it starts, is done in directories that are its own."""
+    machine = host.machine
+    machine.run("install", "-d", "-m", "700", "/etc/ours")
+    planted = ("/var/lib/meshd/bootstrap", "/var/lib/meshd/generations", "/run/meshd/xds")
+    for path in planted:
+        machine.run("mv", path, f"{path}.aside")
+        assert machine.as_user("meshd", "ln", "-s", "/etc/ours", path).returncode == 0
+    try:
+        machine.attempt("systemctl", "restart", "meshd")
+
+        assert machine.run("stat", "-c", "%U:%G %a", "/etc/ours") == "root:root 700\n"
+    finally:
+        for path in planted:
+            machine.run("sh", "-c", f"rm -rf {path}; if [ -e {path}.aside ]; then mv {path}.aside {path}; fi")
+        machine.systemctl("restart", "meshd")
+
+
 @pytest.mark.parametrize("unit", ["meshd", "meshd-envoy@sidecar"])
 def test_what_runs_is_confined_as_the_intruder_was(host, unit):
     lines = host.machine.read(f"/proc/{host.machine.unit(unit).pid}/status").splitlines()

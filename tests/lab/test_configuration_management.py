@@ -28,7 +28,7 @@ def hosts(fleet):
 
 @pytest.fixture
 def play(hosts, tmp_path):
-    """Runs the role as its page says, over ssh as root; returns what changed."""
+    """Runs the role as its page says, over ssh as root; returns how many changes there were, or all it said."""
     git, web, _other, _revision = hosts
     if shutil.which("ansible-playbook") is None:
         pytest.skip("NO ANSIBLE: apt-get install ansible-core")
@@ -39,7 +39,7 @@ def play(hosts, tmp_path):
     web.machine.systemctl("unmask", "ssh")
     web.machine.systemctl("start", "ssh")
 
-    def run(**variables):
+    def run(*words, refused=False, **variables):
         playbook = tmp_path / "site.yaml"
         role = {"role": str(EXAMPLES / "ansible/roles/meshd"), "meshd_packages": [], **variables}
         role |= {"meshd_repository_url": git.url, "meshd_ssh_key": git.agent_key, "meshd_known_hosts": git.known_hosts}
@@ -51,37 +51,54 @@ def play(hosts, tmp_path):
             "ansible_python_interpreter=/usr/bin/python3\n"
         )
         done = subprocess.run(
-            web.machine.lab.command("ansible-playbook", "-i", str(tmp_path / "inventory"), str(playbook)),
+            web.machine.lab.command("ansible-playbook", *words, "-i", str(tmp_path / "inventory"), str(playbook)),
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
             cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
-        assert done.returncode == 0, f"{done.stdout[-6000:]}{done.stderr}\n{web.log()}"
-        return int(re.findall(r"^web .* changed=(\d+) ", done.stdout, re.MULTILINE)[0])
+        assert (done.returncode != 0) == refused, f"{done.stdout[-6000:]}{done.stderr}\n{web.log()}"
+        return done.stdout if refused else int(re.findall(r"^web .* changed=(\d+) ", done.stdout, re.MULTILINE)[0])
 
     return run
 
 
 def test_the_role_makes_a_host_of_the_mesh_and_changes_nothing_the_second_time(hosts, play):
     _git, web, _other, revision = hosts
+    foretold = play("--check")
+    assert web.machine.attempt("test", "-e", "/etc/meshd/meshd.yaml").returncode != 0
 
     changed = play()
 
-    assert changed > 0
+    assert changed >= foretold > 0
     web.await_revision(revision)
     web.until_ready()
     assert play() == 0
+    assert play("--check") == 0
+
+
+def test_a_configuration_with_errors_is_not_written_and_the_play_says_why(hosts, play):
+    _git, web, _other, _revision = hosts
+    before = web.machine.read("/etc/meshd/meshd.yaml"), web.machine.unit("meshd").pid
+
+    said = play(meshd_configuration={"repository": {"pol": "5s"}}, refused=True)
+
+    assert "did you mean 'poll'" in said
+    assert (web.machine.read("/etc/meshd/meshd.yaml"), web.machine.unit("meshd").pid) == before
 
 
 def test_the_role_switches_the_capture_on_and_off(hosts, play):
+    """Off in the order in which no connection is redirected to where nobody listens any more."""
     _git, web, _other, _revision = hosts
 
-    play(meshd_capture="nftables", meshd_configuration={"log": {"level": "debug"}})
+    play(meshd_capture="nftables", meshd_configuration={"repository": {"poll": "7s"}, "log": {"level": "debug"}})
     assert web.machine.unit("meshd-capture").state == "active"
+    assert "poll: 7s" in web.machine.read("/etc/meshd/meshd.yaml")
     web.await_condition("Captured", "True")
 
     play()
     assert web.machine.unit("meshd-capture").state == "inactive"
     assert "table inet meshd" not in web.machine.run("nft", "list", "tables")
+    told = web.machine.run("journalctl", "--output=cat", "_PID=1")
+    assert told.rindex("Stopped meshd-capture.service") < told.rindex("Reloading meshd.service")
 
 
 def test_user_data_of_cloud_init_makes_a_host_of_the_mesh(hosts):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from meshd.cli.unit_files import unit_files
+from meshd.proxies.launch import VALIDATING, EnvoySettings
 
 ALLOWED = {"meshd.service": 1.5, "meshd-capture.service": 1.5, "meshd-envoy@sidecar.service": 2.0}
 
@@ -55,3 +57,33 @@ def test_only_a_gateway_has_a_capability(units):
     assert re.findall(r"CAP_\w+", drop_in) == ["CAP_NET_BIND_SERVICE"] * 2
     assert "CAP_" not in (units / "meshd.service").read_text()
     assert set(re.findall(r"=(CAP_\w+)", (units / "meshd-capture.service").read_text())) == {"CAP_NET_ADMIN"}
+
+
+def test_what_root_does_for_a_user_follows_none_of_his_links(units):
+    """`+` is as root, and outside of the sandbox. systemd-tmpfiles is made for that; install and chown are not."""
+    text = "".join(unit.read_text() for unit in units.glob("meshd*.service"))
+
+    assert re.findall(r"^Exec\w+=[-@:]*\+(\S+)", text, re.MULTILINE) == ["/usr/bin/systemd-tmpfiles"]
+
+
+def test_the_kernel_ends_others_before_a_proxy_and_none_with_a_child_of_its_own(units):
+    """Preflight's Envoy, or that of a reload which validates, does not take the service along."""
+    proxy, agent = ((units / name).read_text() for name in ("meshd-envoy@.service", "meshd.service"))
+
+    (score,) = re.findall(r"^OOMScoreAdjust=(-\d+)$", proxy, re.MULTILINE)
+    assert int(score) < 0
+    assert "OOMScoreAdjust" not in agent
+    assert all("\nOOMPolicy=continue\n" in text for text in (proxy, agent))
+
+
+def test_no_core_of_a_proxy_is_written_for_it_holds_keys(units):
+    assert "\nLimitCORE=0\n" in (units / "meshd-envoy@.service").read_text()
+
+
+def test_a_reload_has_the_time_that_its_parts_may_take(units):
+    """To let an earlier epoch leave, to validate, to become live: else systemd would kill the handover half-way."""
+    (limit,) = re.findall(r"^TimeoutStartSec=(\d+)$", (units / "meshd-envoy@.service").read_text(), re.MULTILINE)
+    settings = EnvoySettings(binary=Path("/usr/bin/envoy"))
+    parts = settings.parent_shutdown + VALIDATING + settings.live_within
+
+    assert timedelta(seconds=int(limit)) > parts
