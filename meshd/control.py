@@ -114,7 +114,10 @@ def ask(path: Path, request: Request, *, timeout: float | None = 5.0) -> Reply:
 
 def _unanswered(path: Path, error: Exception) -> ControlError:
     if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-        return ControlError(f"no daemon listens on {path}", "start it: `systemctl start meshd` or `meshd run`")
+        return ControlError(
+            f"no daemon listens on {path}",
+            "`systemctl status meshd` says why; `systemctl start meshd`, or `meshd run`, starts it",
+        )
     if isinstance(error, PermissionError):
         return ControlError(f"no permission to ask the daemon on {path}", "be root or a member of group meshd")
     if isinstance(error, TimeoutError):

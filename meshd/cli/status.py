@@ -22,6 +22,8 @@ _GOOD = {
     "CertificatesValid": "True",
     "Stalled": "False",
 }
+_NO_PROXY = "none: this host runs no proxy"
+_NOT_KNOWN = "none yet: a revision says which this host runs, and none is active"
 
 
 @click.command(name="status", short_help="what the daemon of this host serves, and what is wrong")
@@ -55,7 +57,7 @@ def text(status: Status) -> str:
         lines.append(f"           rejected  {_revision(revision['rejected'])}")
     lines += ["", *_section("source", _source(status["source"]))]
     proxies = [line for proxy in status["proxies"] for line in _proxy(proxy)]
-    lines += ["", *_section("proxies", proxies or ["none: this host runs no proxy"])]
+    lines += ["", *_section("proxies", proxies or [_NO_PROXY if revision["active"] else _NOT_KNOWN])]
     lines += ["", *_section("endpoints", _endpoints(status["endpoints"]))]
     workloads = [line for workload in status.get("workloads", []) for line in _workload(workload)]
     lines += ["", *_section("workloads", workloads)] if workloads else []

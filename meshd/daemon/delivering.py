@@ -11,7 +11,7 @@ import structlog
 from meshd import reconcile
 from meshd.daemon.second_tries import SecondTries
 from meshd.deliver.delivery import Delivery
-from meshd.deliver.error import DeliveryError
+from meshd.deliver.on_disk import of_the_disk
 from meshd.deliver.target import ProxyTarget, Refused, Target
 from meshd.envoy import affected, assignments
 from meshd.envoy.answers import Resolved
@@ -111,7 +111,7 @@ class Delivering:
         try:
             outcome = await self._delivery.deliver(Target(revision=prepared.revision, proxies=proxies))
         except OSError as error:
-            raise _of_the_disk(error) from error
+            raise of_the_disk(error) from error
         if isinstance(outcome, Refused):
             self._remember(prepared.revision, outcome)
             return reconcile.Refused(problems=outcome.problems)
@@ -138,7 +138,7 @@ class Delivering:
             try:
                 await self._aside(self._delivery.forget_refusal, revision)
             except OSError as error:
-                raise _of_the_disk(error) from error
+                raise of_the_disk(error) from error
 
     def _remember(self, revision: RevisionId, refused: Refused) -> None:
         if refused.stage == "patience":
@@ -183,10 +183,6 @@ class Delivering:
             proxy: affected(configuration.plan, differing, addresses, self._memo, known.unhealthy)
             for proxy, configuration in prepared.proxies.items()
         }
-
-
-def _of_the_disk(error: OSError) -> DeliveryError:
-    return DeliveryError(f"{error.filename}: {error.strerror}", "is the disk full, or not writable?")
 
 
 def resolved(answer: Answer) -> Resolved:

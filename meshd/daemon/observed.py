@@ -200,7 +200,7 @@ class Observed:
         active = self._host.active
         parts = [f"revision {active[:12]} active" if active else "no revision active"]
         if self._failure is not None:
-            parts.append(self._failure.message)
+            parts.append(str(self._failure))
         elif self._outcome is not None and self._outcome.rejected:
             parts.append(rejection_sentence(self._outcome.rejected[0]))
         return ", ".join(parts)

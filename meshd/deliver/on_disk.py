@@ -16,4 +16,10 @@ async def on_disk(work: Callable[_P, _R], *given: _P.args, **named: _P.kwargs) -
     try:
         return await asyncio.to_thread(work, *given, **named)
     except OSError as error:
-        raise DeliveryError(f"{error.filename}: {error.strerror}", "is the disk full, or not writable?") from error
+        raise of_the_disk(error) from error
+
+
+def of_the_disk(error: OSError) -> DeliveryError:
+    """A write that fails knows no file, only a call that opens or renames one does."""
+    said = ": ".join(filter(None, (error.filename, error.strerror or str(error))))
+    return DeliveryError(said, "is the disk full, or not writable?")

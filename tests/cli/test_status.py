@@ -47,6 +47,14 @@ def test_the_text_names_revision_proxies_endpoints_conditions_and_problems():
         assert word in said
 
 
+def test_without_an_active_revision_nobody_knows_which_proxies_there_are():
+    nothing = {**STATUS, "proxies": []}
+    revision = {**STATUS["revision"], "active": None}
+
+    assert "this host runs no proxy" in text(nothing)
+    assert "none yet" in text({**nothing, "revision": revision})
+
+
 def test_the_text_fits_a_hundred_columns():
     assert max(map(len, text(STATUS).splitlines())) <= 100
 
