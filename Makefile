@@ -32,7 +32,7 @@ comma := ,
 CORE_LIST := $(subst $(empty) $(empty),$(comma),$(strip $(CORE)))
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test test-slow test-all coverage lint format schema bench deb rpm lock clean help
+.PHONY: setup demo test test-slow test-all coverage lint format schema bench deb rpm wheel lock clean help
 
 setup: $(READY) $(ENVOY)  ## set up: .venv, all dependencies, the embedded Envoy
 
@@ -79,6 +79,9 @@ deb:  ## dist/*.deb, for this Debian or Ubuntu; or for RELEASE=trixie, RELEASE=n
 
 rpm:  ## dist/*.rpm
 	@packaging/build-rpm dist
+
+wheel: $(READY)  ## dist/*.whl, for pipx
+	@$(BIN)/python -m pip --quiet wheel --no-deps --wheel-dir dist .
 
 lock:  ## the newest versions of what packages are made of, with their digests, into packaging/lock
 	@packaging/lock-requirements

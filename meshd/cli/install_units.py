@@ -19,11 +19,15 @@ State = Literal["new", "changed", "same"]
 _SYSTEM: Final = Path("/")
 _OF_A_PACKAGE: Final = Path("/usr/lib/systemd/system/meshd.service")
 _BOOTED: Final = Path("/run/systemd/system")
-_NEXT: Final = """\
+_FIRST: Final = """\
 Next: write /etc/meshd/meshd.yaml (repository.url is all that it must say), then
     systemctl enable --now meshd"""
+_AGAIN: Final = """\
+Next, for the agent to be the new one (the proxies go on):
+    systemctl restart meshd"""
 _LEFT: Final = """\
-Left where they are: /etc/meshd, /var/lib/meshd, and the users meshd, meshd-envoy and meshd-capture."""
+Left where they are: /etc/meshd, /var/lib/meshd, /var/lib/meshd-capture, /var/log/meshd-envoy, the users meshd,
+meshd-envoy and meshd-capture, the program itself, and what `meshd envoy install` installed (/usr/local/lib/meshd)."""
 
 
 @click.command(name="install-units", short_help="systemd's units, for an installation without a package")
@@ -65,7 +69,7 @@ def command(
     _write((file for file, state in changes if state != "same"), root)
     if root == _SYSTEM:
         _announce(files)
-        click.echo(_NEXT)
+        click.echo(_FIRST if all(state == "new" for _, state in changes) else _AGAIN)
 
 
 def _this_meshd(context: click.Context, root: Path) -> Path:
@@ -76,7 +80,7 @@ def _this_meshd(context: click.Context, root: Path) -> Path:
     if unseen is not None and root == _SYSTEM:
         click.echo(
             f"meshd: the units could not see {unseen}: homes and /tmp are hidden from them; "
-            "install meshd for all users, by its package or `pipx install --global`",
+            "install meshd for all users, by its package or `pipx install --global ./meshd-*.whl`",
             err=True,
         )
         context.exit(NO)

@@ -49,6 +49,7 @@ def test_twice_is_once(host):
     said = web.machine.run(MESHD, "install-units")
 
     assert {line.split()[0] for line in said.splitlines() if "/lib/" in line} == {"same"}
+    assert "systemctl restart meshd" in said
 
 
 def test_units_go_with_all_that_they_started(host):
