@@ -38,7 +38,7 @@ class Systemd:
             result = await results.of(path)
             if result not in _WELL:
                 why = await _why_failed(systemd, verb, unit) if result == "failed" else ""
-                raise SystemdError(why or told(result), f"journalctl -u {unit}")
+                raise SystemdError(why or told(result))
 
         await self._within(within, job, f"{unit} was not {DONE[verb]}", f"journalctl -u {unit}")
 
@@ -74,7 +74,7 @@ class Systemd:
         except TimeoutError as error:
             raise SystemdError(f"{what} within {time.total_seconds():g} s", hint) from error
         except SystemdError as error:
-            raise SystemdError(f"{what}: {error}", error.hint, error.name) from error
+            raise SystemdError(f"{what}: {error}", error.hint or hint, error.name) from error
 
 
 class _Results:

@@ -55,8 +55,8 @@ _FAILURES: Final[Mapping[str, str]] = {
 
 
 def hint(name: str) -> str:
-    """For an error of this name."""
-    return _HINTS.get(name, "systemctl status")
+    """For an error of this name; empty where it says enough itself."""
+    return _HINTS.get(name, "")
 
 
 def told(result: str) -> str:

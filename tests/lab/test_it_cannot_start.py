@@ -1,4 +1,7 @@
-"""A meshd that cannot start ends as a failed unit whose status says why, and traffic goes on without it."""
+"""A meshd that cannot start ends as a failed unit whose status says why, and traffic goes on without it.
+
+A proxy that cannot is told by meshd, in words that make do without the journal.
+"""
 
 from __future__ import annotations
 
@@ -69,3 +72,54 @@ def test_a_crash_loop_ends_in_a_failed_unit_whose_status_says_why(web):
     said = [entry["MESSAGE"] for entry in web.machine.journal("-u", "meshd", "_PID=1")]
     assert any("Start request repeated too quickly" in line for line in said), said
     assert web.get("http://shop.example/") == (200, "v1")
+
+
+RULE = "/usr/share/polkit-1/rules.d/50-meshd.rules"
+FAULTS = {
+    "masked": (
+        ("systemctl", "mask", "meshd-envoy@sidecar"),
+        ("systemctl", "unmask", "meshd-envoy@sidecar"),
+        ("is masked", "systemctl unmask"),
+    ),
+    "not allowed": (
+        ("mv", RULE, f"{RULE}.away"),
+        ("mv", f"{RULE}.away", RULE),
+        ("authentication required", "install the rule for polkit"),
+    ),
+    "without an Envoy": (
+        ("mv", "/usr/lib/meshd-envoy", "/usr/lib/away"),
+        ("mv", "/usr/lib/away", "/usr/lib/meshd-envoy"),
+        ("its process ended with status 3: no Envoy", "journalctl -u meshd-envoy@sidecar"),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_proxy_that_cannot_start_is_told_with_the_reason_and_what_to_do(running, fault):
+    """By systemd itself over D-Bus, which says nothing of it in any language."""
+    harm, repair, words = FAULTS[fault]
+    running.machine.run(*harm)
+    try:
+        running.machine.systemctl("stop", "meshd-envoy@sidecar")
+        running.meshd("sync")
+        until(lambda: told(running, words), seconds=40, what=f"{words}: {running.status()['conditions']}")
+    finally:
+        running.machine.run(*repair)
+    running.meshd("sync")
+    running.until_ready()
+    assert running.get("http://shop.example/") == (200, "v1")
+
+
+def told(host, words):
+    message = host.await_condition("ProxiesHealthy", "False")["message"]
+    return all(each in message for each in words)
+
+
+def test_a_system_bus_that_was_started_anew_is_found_again(running):
+    running.machine.systemctl("restart", "dbus")
+
+    running.machine.systemctl("stop", "meshd-envoy@sidecar")
+    running.meshd("sync")
+
+    running.until_ready()
+    assert running.get("http://shop.example/") == (200, "v1")

@@ -54,6 +54,15 @@ def test_four_lines_and_one_command_and_the_sidecar_serves_the_first_revision(fi
     record_property("seconds from the unit's start to the first revision", took / 1e6)
 
 
+def test_of_a_gateway_that_this_host_does_not_have_nothing_is_said(first):
+    _git, web, _revision = first
+
+    events = {entry.get("MESHD_EVENT") for entry in web.machine.journal("-u", "meshd")}
+
+    assert "proxy.started" in events
+    assert "proxy.stopped" not in events
+
+
 def test_a_boot_without_git_and_dns_serves_what_was_last_known_to_be_good(alone):
     web, revision = alone
 

@@ -190,7 +190,7 @@ def test_a_unit_that_failed_and_is_forgotten_is_still_a_failure(systemd, fake):
         (f"{SYSTEMD}.NoSuchUnit", "meshd install-units"),
         (f"{SYSTEMD}.UnitMasked", "systemctl unmask"),
         (f"{SYSTEMD}.TransactionIsDestructive", "tried again"),
-        (f"{SYSTEMD}.LoadFailed", "systemctl status"),
+        (f"{SYSTEMD}.LoadFailed", f"journalctl -u {UNIT}"),
         (f"{ERROR}.AccessDenied", "rule for polkit"),
         (f"{ERROR}.InteractiveAuthorizationRequired", "rule for polkit"),
         (f"{ERROR}.NoReply", "tried again"),
