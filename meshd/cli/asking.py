@@ -21,7 +21,7 @@ def socket_option(function: Decorated) -> Decorated:
     return click.option(
         "--socket",
         "socket_path",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # who may not is told whom to be, by the one who asks
         default=lambda: os.environ.get("MESHD_SOCKET", str(DEFAULT_SOCKET)),
         show_default="$MESHD_SOCKET, else /run/meshd/control.sock",
         help="The daemon's control socket.",

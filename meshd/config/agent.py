@@ -31,7 +31,8 @@ Seconds = Annotated[Duration, AtLeast(timedelta(seconds=1))]
 class RepositoryConfig(Message):
     """`path` is the directory of the mesh in the repository; `poll` is for remote ones, local ones are watched.
 
-    `timeout` ends one whole fetch. `ssh_key` and `known_hosts` are for ssh, `username` and `password_file` for http(s).
+    `timeout` ends one whole fetch. `ssh_key` and `known_hosts` are for ssh, `username` and `password_file` for http(s),
+    `ca_file` for https.
     """
 
     url: Annotated[str, Count(1), repository_url]
@@ -43,6 +44,7 @@ class RepositoryConfig(Message):
     known_hosts: AbsolutePath | None = None
     username: Annotated[str, Count(1)] | None = None
     password_file: AbsolutePath | None = None
+    ca_file: AbsolutePath | None = None
 
     def check(self) -> Iterator[Problem]:
         """A credential that the transport never asks for was meant for another transport."""
@@ -53,6 +55,7 @@ class RepositoryConfig(Message):
             ("knownHosts", self.known_hosts, over_ssh, "ssh"),
             ("username", self.username, over_http, "http"),
             ("passwordFile", self.password_file, over_http, "http"),
+            ("caFile", self.ca_file, self.url.startswith("https://"), "https"),
         ):
             if given is not None and not used:
                 message = f"is only for {transport}, and `url` is not"

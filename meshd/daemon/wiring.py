@@ -40,6 +40,7 @@ def source(config: AgentConfig) -> GitSource:
         path=repository.path,
         timeout=repository.timeout,
         ssh_key=_path(repository.ssh_key),
+        ca_file=_path(repository.ca_file),
         known_hosts=_path(repository.known_hosts),
         username=repository.username or "",
         password_file=_path(repository.password_file),

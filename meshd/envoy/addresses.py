@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from envoy.config.core.v3.address_pb2 import Address, EnvoyInternalAddress, Pipe, SocketAddress
 
 from meshd.plan import SocketBind, UnixBind
+
+_FOR_THE_GROUP: Final = 0o660
+"""Who connects must be able to write: the umask of a service leaves that to nobody but itself."""
 
 
 def socket_address(ip: str, port: int) -> Address:
@@ -22,5 +27,5 @@ def internal_address(listener: str, endpoint_id: str) -> Address:
 
 def bind_address(bind: SocketBind | UnixBind) -> Address:
     if isinstance(bind, UnixBind):
-        return pipe_address(bind.path)
+        return pipe_address(bind.path, 0 if bind.path.startswith("@") else _FOR_THE_GROUP)
     return socket_address(bind.ip, bind.port)

@@ -23,7 +23,7 @@ from meshd.proxies.launch import (
 )
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import Process, alive, end, spawn, wait_gone
-from meshd.proxies.record import Record, find, write
+from meshd.proxies.record import Record, find, require_permission, write
 
 
 def hot_restart(paths: ProxyPaths, settings: EnvoySettings, log: Path | None = None) -> Record:
@@ -32,6 +32,7 @@ def hot_restart(paths: ProxyPaths, settings: EnvoySettings, log: Path | None = N
     The old one leaves by itself, `parent_shutdown` later. A ProxyError changed nothing; a HotRestartError asks for a
     plain restart.
     """
+    require_permission(paths)
     old = find(paths)
     if old is None:
         raise ProxyError(f"{paths.proxy} does not run", "start it")

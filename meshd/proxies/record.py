@@ -34,6 +34,12 @@ class Record:
     leaving: tuple[Process, ...] = ()
 
 
+def require_permission(paths: ProxyPaths) -> None:
+    """To act on the proxy: what its directory holds would else be taken for absent. Raises ProxyError."""
+    if os.path.exists(paths.own) and not os.access(paths.own, os.R_OK | os.W_OK | os.X_OK):  # noqa: PTH110 -- never raises
+        raise ProxyError(f"no permission to act in {paths.own}", f"as root: `systemctl ... meshd-envoy@{paths.proxy}`")
+
+
 def digest(bootstrap: bytes) -> str:
     return hashlib.sha256(bootstrap).hexdigest()
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from meshd.proxies.admin import AdminError, drain_listeners, quitquitquit, readiness, stats
 from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import Process, end, wait_gone
-from meshd.proxies.record import Record, find, forget
+from meshd.proxies.record import Record, find, forget, require_permission
 
 _POLL = timedelta(milliseconds=20)
 _QUIT_WITHIN = timedelta(seconds=5)
@@ -19,6 +19,7 @@ _BUSY = r"^(http\..*downstream_rq_active|tcp\..*downstream_cx_active)$"
 
 def stop(paths: ProxyPaths, drain: timedelta) -> bool:
     """False when there was nothing to stop. No process and no file of the proxy is left behind."""
+    require_permission(paths)
     running = find(paths)
     if running is None:
         forget(paths)

@@ -26,6 +26,11 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
         "`git config --system --add safe.directory PATH` trusts it, or `chown -R` it to the user of meshd",
     ),
     (
+        r"failed to resolve path .*permission denied",
+        "RepositoryUnreachable",
+        "may meshd's user go through its directories? below /home, its unit needs a drop-in with ProtectHome=read-only",
+    ),
+    (
         r"unknown (remote )?object format|unsupported extension|unsupported repository version",
         "RepositoryUnsupported",
         "meshd reads SHA-1 repositories with refs in files: `git init --object-format=sha1 --ref-format=files`",
@@ -43,7 +48,7 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
     (
         r"certificate|host ?key|\bSSL\b|\bTLS\b",
         "RepositoryRefused",
-        "for ssh, put the server's key into repository.knownHosts; for https, its CA into the system's store",
+        "for ssh, put the server's key into repository.knownHosts; for https, its CA into repository.caFile",
     ),
     (
         r"connect|failed to resolve|timed? ?out|early eof|could not read refs|status code: \d+|socket|network",

@@ -41,6 +41,7 @@ class FetchRequest:
     known_hosts: str = ""
     username: str = ""
     password_file: str = ""
+    ca_file: str = ""
 
     @classmethod
     def of(cls, settings: RepositorySettings, mirror: Path) -> Self:
@@ -53,6 +54,7 @@ class FetchRequest:
             known_hosts=str(settings.known_hosts or ""),
             username=settings.username,
             password_file=str(settings.password_file or ""),
+            ca_file=str(settings.ca_file or ""),
         )
 
     @property
@@ -102,8 +104,13 @@ class _Callbacks(pygit2.RemoteCallbacks):
                 "put its CA into the system's store, and see that this host's clock is right (`timedatectl`)",
             )
         raise refused(
+<<<<<<< HEAD
             f"the host key of {name} is unknown, or has changed",
             f"`ssh-keyscan {name}` prints what belongs into repository.knownHosts, once its owner confirms it",
+=======
+            f"the host key or certificate of {host.decode()} is unknown, or has changed",
+            "put its ssh key (`ssh-keyscan`) into repository.knownHosts, or its https CA into repository.caFile",
+>>>>>>> 57be7ae (stage)
         )
 
     def credentials(
@@ -150,10 +157,21 @@ def trust_only(known_hosts: str, home: str) -> None:
     pygit2.settings.homedir = home
 
 
+def trust_also(ca_file: str) -> None:
+    """Besides the authorities of the system, whose certificates libgit2 reads by itself."""
+    _content(ca_file, "caFile")
+    try:
+        pygit2.settings.set_ssl_cert_locations(ca_file, None)
+    except pygit2.GitError as error:
+        raise refused(f"repository.caFile {ca_file} holds no certificate", "it must be PEM") from error
+
+
 def _answer(request: FetchRequest, home: str) -> dict[str, str]:
     try:
         if request.known_hosts:
             trust_only(request.known_hosts, home)
+        if request.ca_file:
+            trust_also(request.ca_file)
         return {"revision": fetch(request)}
     except SourceError as error:
         return {"reason": error.reason, "message": str(error), "hint": error.hint}

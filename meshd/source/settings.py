@@ -17,7 +17,8 @@ _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 class RepositorySettings:
     """`path` is the directory of the repository that holds the mesh; `timeout` ends one whole fetch over the network.
 
-    `ssh_key` and `known_hosts` are for ssh; `username` and `password_file` (a token, usually) for https.
+    `ssh_key` and `known_hosts` are for ssh; `username` and `password_file` (a token, usually) for https, and `ca_file`:
+    authorities besides those of the system.
     """
 
     url: str = field(repr=False)
@@ -28,6 +29,7 @@ class RepositorySettings:
     known_hosts: Path | None = None
     username: str = ""
     password_file: Path | None = None
+    ca_file: Path | None = None
 
     @property
     def directory(self) -> Path | None:

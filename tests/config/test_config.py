@@ -139,6 +139,10 @@ def test_the_example_in_the_repository_is_accepted():
             "1:31: repository.sshKey: is only for ssh, and `url` is not; remove it [E-VALUE]",
         ),
         (
+            "repository: {url: 'http://git.example/a', caFile: /ca}",
+            "1:51: repository.caFile: is only for https, and `url` is not; remove it [E-VALUE]",
+        ),
+        (
             "repository: {url: git@host:mesh, passwordFile: /token}",
             "1:48: repository.passwordFile: is only for http, and `url` is not; remove it [E-VALUE]",
         ),

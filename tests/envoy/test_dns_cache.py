@@ -48,4 +48,4 @@ def test_another_rate_is_another_cache_lest_envoy_refuses_it():
 
     names = [caches(replace(PLAN, dns_refresh_rate=rate), memo)[0]["name"] for rate in rates]
 
-    assert names == ["meshd-0.5s", "meshd-60s"]
+    assert names == ["meshd-0.5s-10s", "meshd-60s-10s"]

@@ -37,9 +37,11 @@ class Recipe:
         *("openssh-server", "git", "nftables", "iproute2", "iputils-ping", "procps", "curl", "ca-certificates"),
         # What the package of meshd depends on is here before, so that it can be installed without a network.
         *("python3", "libsystemd0"),
+        "logrotate",
     )
     masked: tuple[str, ...] = (
         *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
+        "logrotate.timer",
         *("console-getty.service", "getty@tty1.service", "systemd-logind.service", "e2scrub_reap.service"),
         *("systemd-networkd.service", "systemd-networkd.socket", "ssh.service"),
     )

@@ -78,4 +78,8 @@ def test_what_is_usual_wakes_nobody(told):
 def test_what_envoy_says_is_in_the_journal_of_its_unit(told):
     web, *_ = told
 
-    assert web.machine.journal("-u", "meshd-envoy@sidecar", "_COMM=envoy")
+    said = web.machine.journal("-u", "meshd-envoy@sidecar", "_COMM=envoy")
+
+    assert {entry["SYSLOG_IDENTIFIER"] for entry in said} == {"meshd-envoy-sidecar"}
+    named = web.machine.journal("-t", "meshd-envoy-sidecar")
+    assert {entry["_SYSTEMD_UNIT"] for entry in named} == {"meshd-envoy@sidecar.service"}

@@ -130,6 +130,7 @@ def test_the_command_line_keeps_everything_of_a_proxy_in_its_own_directory(
         "--parent-shutdown-time-s": "2",
         "--drain-strategy": "immediate",
         "--log-level": "warning",
+        "--component-log-level": "rbac:error",
         "--file-flush-interval-msec": "1000",
     }
 
