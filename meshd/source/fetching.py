@@ -101,16 +101,11 @@ class _Callbacks(pygit2.RemoteCallbacks):
         if self._request.url.startswith("https:"):
             raise refused(
                 f"the certificate of {name} is not trusted",
-                "put its CA into the system's store, and see that this host's clock is right (`timedatectl`)",
+                "put its CA into repository.caFile, and see that this host's clock is right (`timedatectl`)",
             )
         raise refused(
-<<<<<<< HEAD
             f"the host key of {name} is unknown, or has changed",
             f"`ssh-keyscan {name}` prints what belongs into repository.knownHosts, once its owner confirms it",
-=======
-            f"the host key or certificate of {host.decode()} is unknown, or has changed",
-            "put its ssh key (`ssh-keyscan`) into repository.knownHosts, or its https CA into repository.caFile",
->>>>>>> 57be7ae (stage)
         )
 
     def credentials(
