@@ -28,7 +28,8 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
     (
         r"failed to resolve path .*permission denied",
         "RepositoryUnreachable",
-        "may meshd's user go through its directories? below /home, its unit needs a drop-in with ProtectHome=read-only",
+        "the user of meshd must be able to go through its directories; below /home its unit sees nothing without a "
+        "drop-in with `ProtectHome=read-only`",
     ),
     (
         r"unknown (remote )?object format|unsupported extension|unsupported repository version",
@@ -41,6 +42,11 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
         "repository.url is a path, file://, ssh://, user@host:path, https://, http:// or git://, of a full clone",
     ),
     (
+        r"unrecognized private key file",
+        "RepositoryRefused",
+        "repository.sshKey is a private key without a passphrase, as `ssh-keygen -t ed25519 -N ''` makes one",
+    ),
+    (
         r"authenticat|authoriz|credential|status code: 40[13]|publickey|private key|username does not match",
         "RepositoryRefused",
         "check repository.sshKey, or repository.username and repository.passwordFile",
@@ -48,7 +54,7 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
     (
         r"certificate|host ?key|\bSSL\b|\bTLS\b",
         "RepositoryRefused",
-        "for ssh, put the server's key into repository.knownHosts; for https, its CA into repository.caFile",
+        "for ssh, put the server's key into repository.knownHosts; for https, its CA into the system's store",
     ),
     (
         r"connect|failed to resolve|timed? ?out|early eof|could not read refs|status code: \d+|socket|network",
@@ -56,7 +62,7 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
         "check repository.url, and that the server answers from this host",
     ),
     (
-        r"repository not (found|exported)|could not find repository|not a git repository",
+        r"repository not (found|exported)|could not (find repository|be found)|(not|to be) a git repository",
         "RepositoryUnreachable",
         "check repository.url: there is no repository at it, or not for this user",
     ),
@@ -70,7 +76,7 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
 
 def source_error(error: Exception) -> SourceError:
     """A fault that fits nothing known means that objects or refs are damaged."""
-    text = without_credentials(str(error).strip("'\""))
+    text = without_credentials(str(error).strip("'\"\n "))
     for pattern, reason, hint in _MEANINGS:
         if re.search(pattern, text, re.IGNORECASE):
             return SourceError(reason, text, hint)
