@@ -28,8 +28,7 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
     (
         r"failed to resolve path .*permission denied",
         "RepositoryUnreachable",
-        "the user of meshd must be able to go through its directories; below /home its unit sees nothing without a "
-        "drop-in with `ProtectHome=read-only`",
+        "may meshd's user go through its directories? below /home, its unit needs a drop-in with ProtectHome=read-only",
     ),
     (
         r"unknown (remote )?object format|unsupported extension|unsupported repository version",
@@ -54,7 +53,7 @@ _MEANINGS: Final[tuple[tuple[str, Reason, str], ...]] = (
     (
         r"certificate|host ?key|\bSSL\b|\bTLS\b",
         "RepositoryRefused",
-        "for ssh, put the server's key into repository.knownHosts; for https, its CA into the system's store",
+        "for ssh, put the server's key into repository.knownHosts; for https, its CA into repository.caFile",
     ),
     (
         r"connect|failed to resolve|timed? ?out|early eof|could not read refs|status code: \d+|socket|network",

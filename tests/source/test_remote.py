@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from meshd.source.faults import source_error
 from meshd.source.fetching import FetchRequest, _Callbacks, trust_only
 from meshd.source.revision import SourceError
 from meshd.source.settings import RepositorySettings, without_credentials
+from tests.live.certificates import authority, server_context
 from tests.ports import free_port
 from tests.source.repositories import ENVIRONMENT, a_repository, a_source, git, git_daemon
 from tests.waiting import until
@@ -226,13 +228,17 @@ class _Backend(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def http_server(root: Path, password: str = "") -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Backend)
+def http_server(
+    root: Path, password: str = "", tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[str]:
+    server = ThreadingHTTPServer((host, 0), _Backend)
     server.root, server.password = root, password  # type: ignore[attr-defined]
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"127.0.0.1:{server.server_port}"
+        yield f"{host}:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
@@ -265,6 +271,24 @@ def test_a_password_that_is_missing_or_wrong_is_told_and_never_shown(repository,
         assert "wr0ng" not in f"{error} {error.hint}"
     assert "repository.passwordFile" in without.hint
     assert "nowhere" in str(absent)
+
+
+def test_an_authority_of_the_house_is_trusted_where_it_is_named(repository, tmp_path):
+    revision = repository.push({"a.yaml": "1"})
+    ca = authority(tmp_path)
+    pair = ca.signed("git", "IP:127.0.0.1")
+    no_certificate = tmp_path / "empty.pem"
+    no_certificate.write_text("")
+    with http_server(tmp_path, tls=server_context(pair)) as address:
+        url = f"https://{address}/mesh.git"
+        stranger = refused(a_source(url, tmp_path))
+        empty = refused(a_source(url, tmp_path, ca_file=no_certificate))
+
+        assert a_source(url, tmp_path, ca_file=ca.file).fetch() == revision
+
+    assert {stranger.reason, empty.reason} == {"RepositoryRefused"}
+    assert "repository.caFile" in stranger.hint
+    assert "empty.pem holds no certificate" in str(empty)
 
 
 def test_a_repository_without_a_password_needs_none_over_http(repository, tmp_path):
@@ -379,6 +403,7 @@ def test_known_hosts_that_cannot_be_read_are_told(tmp_path):
         ("unexpected http status code: 403", "RepositoryRefused"),
         ("unexpected http status code: 502", "RepositoryUnreachable"),
         ("failed to resolve address for git.example.com: Name or service not known", "RepositoryUnreachable"),
+        ("failed to resolve path '/home/ada/mesh.git': Permission denied", "RepositoryUnreachable"),
         ("failed to write chunk: No space left on device", "MirrorNotWritable"),
         ("object not found - no match for id (1234)", "RepositoryCorrupt"),
     ],
@@ -398,3 +423,9 @@ def test_a_key_with_a_passphrase_is_known_as_one():
     )
 
     assert "without a passphrase" in source_error(pygit2.GitError(said)).hint
+
+
+def test_who_keeps_the_repository_below_home_is_told_of_the_drop_in():
+    error = source_error(pygit2.GitError("failed to resolve path '/home/ada/mesh.git': Permission denied"))
+
+    assert "ProtectHome=read-only" in error.hint
