@@ -32,6 +32,10 @@ class ControlError(Exception):
         self.hint = hint
 
 
+class AwayError(ControlError):
+    """Nobody listens, or who did is gone. After a restart another one answers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     verb: Verb
@@ -114,7 +118,7 @@ def ask(path: Path, request: Request, *, timeout: float | None = 5.0) -> Reply:
 
 def _unanswered(path: Path, error: Exception) -> ControlError:
     if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-        return ControlError(
+        return AwayError(
             f"no daemon listens on {path}",
             "`systemctl status meshd` says why; `systemctl start meshd`, or `meshd run`, starts it",
         )
@@ -122,6 +126,6 @@ def _unanswered(path: Path, error: Exception) -> ControlError:
         return ControlError(f"no permission to ask the daemon on {path}", "be root or a member of group meshd")
     if isinstance(error, TimeoutError):
         return ControlError(f"the daemon on {path} did not answer in time", "see `journalctl -u meshd`")
-    if not isinstance(error, OSError):
-        return ControlError(f"the daemon on {path} hung up without an answer", "see `journalctl -u meshd`")
+    if not isinstance(error, OSError) or isinstance(error, ConnectionResetError | BrokenPipeError):
+        return AwayError(f"the daemon on {path} hung up without an answer", "see `journalctl -u meshd`")
     return ControlError(f"cannot ask the daemon on {path}: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import click
 
 from meshd.cli.exits import WorldFailedError
-from meshd.control import DEFAULT_SOCKET, ControlError, Json, Reply, Request, Verb, ask
+from meshd.control import DEFAULT_SOCKET, AwayError, ControlError, Json, Reply, Request, Verb, ask
 
 Decorated = Callable[..., Any]
+_BETWEEN = 0.1
+"""Seconds."""
 
 
 def socket_option(function: Decorated) -> Decorated:
@@ -39,12 +42,16 @@ def timeout_option(default: float, what: str) -> Callable[[Decorated], Decorated
     return click.option("--timeout", type=seconds, default=default, show_default=True, help=f"Seconds to wait{what}.")
 
 
-def asked(socket_path: Path, verb: Verb, output: str, *, timeout: float = 5.0, **arguments: object) -> Reply:
+def asked(
+    socket_path: Path, verb: Verb, output: str, patience: float = 0.0, /, *, timeout: float = 5.0, **arguments: object
+) -> Reply:
     """What the daemon says. Raises WorldFailedError when it says nothing, or that the world failed it.
+
+    `patience`: for how many seconds one that is away is asked again. A restart takes it away for a second or two.
 
     With `-o json` that is JSON too: `{"failure", "hint"}`. The exit code is the same either way.
     """
-    reply = _reply(socket_path, Request(verb=verb, arguments=arguments), timeout)
+    reply = _reply(socket_path, Request(verb=verb, arguments=arguments), timeout, patience)
     if "failure" not in reply.body:
         return reply
     if output == "json":
@@ -56,8 +63,12 @@ def say_json(body: Json) -> None:
     click.echo(json.dumps(body, indent=2))
 
 
-def _reply(socket_path: Path, request: Request, timeout: float) -> Reply:
-    try:
-        return ask(socket_path, request, timeout=timeout)
-    except ControlError as error:
-        return Reply(ok=False, body={"failure": str(error), "hint": error.hint})
+def _reply(socket_path: Path, request: Request, timeout: float, patience: float) -> Reply:
+    given_up = time.monotonic() + patience
+    while True:
+        try:
+            return ask(socket_path, request, timeout=timeout)
+        except ControlError as error:
+            if not isinstance(error, AwayError) or time.monotonic() >= given_up:
+                return Reply(ok=False, body={"failure": str(error), "hint": error.hint})
+        time.sleep(_BETWEEN)

@@ -20,9 +20,10 @@ from meshd.control import is_commit
 def command(context: click.Context, rev: str, socket_path: Path, output: str, timeout: float) -> None:
     """Wait until revision REV (a commit id, or 4 digits of it at least) is active on this host.
 
-    Exits 1 when it was rejected, when a newer revision is active, or when the time is over.
+    Exits 1 when it was rejected, when a newer revision is active, or when the time is over. A daemon that is away,
+    because it is restarted or upgraded, is waited for as well.
     """
     if not is_commit(rev):
         raise click.UsageError(f"{rev!r} is not the id of a commit: `git rev-parse {rev}` tells it")
-    reply = asked(socket_path, "wait", output, timeout=timeout + 5, revision=rev, seconds=timeout)
+    reply = asked(socket_path, "wait", output, timeout, timeout=timeout + 5, revision=rev, seconds=timeout)
     verdict(context, reply, output)

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-VERBS = [["status"], ["sync"], ["reload"], ["wait", "abcd"]]
+VERBS = [["status"], ["sync"], ["reload"], ["wait", "abcd", "--timeout", "0.2"]]
 
 
 def meshd(*arguments, socket_path):
@@ -75,6 +75,26 @@ def test_an_answer_that_is_none_is_told(daemon, line):
 
     assert done.returncode == 3
     assert "hung up without an answer" in done.stderr
+
+
+def test_who_waits_for_a_revision_outlasts_a_restart_of_the_daemon(short_tmp):
+    """The first one hangs up when it is asked; the next one comes later, and knows."""
+    path = short_tmp / "control.sock"
+    command = [sys.executable, "-m", "meshd", "wait", "abcd", "-o", "json", "--socket", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for answer in (b"", b'{"ok": true, "body": {"revision": "abcd"}}\n'):
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+                listener.listen()
+                listener.settimeout(20)
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+            path.unlink()
+        said, _ = process.communicate(timeout=20)
+
+    assert (process.returncode, json.loads(said)) == (0, {"revision": "abcd"})
 
 
 @pytest.mark.parametrize("rev", ["", "HEAD", "main", "abc", "a" * 41])
