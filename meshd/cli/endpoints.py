@@ -39,7 +39,8 @@ Row = dict[str, Any]
 def command(context: click.Context, service: str | None, socket_path: Path, output: str, timeout: float) -> None:
     """Whom this host's proxies call: for each service and port, the addresses, their source and age, and their health.
 
-    Health is what Envoy says now; `absent` is who is not in rotation. Exits 1 when the host calls no such service, 3
+    Health is what Envoy says now; `absent` is who is not in rotation, and `itself` where the proxy would call itself,
+    which is left out. Exits 1 when the host calls no such service, 3
     when no daemon answers.
     """
     about = {"service": service} if service is not None else {}
@@ -112,6 +113,6 @@ def _endpoint(endpoint: Row) -> str:
     source = _source(endpoint)
     known = f"{source} {endpoint['name']}" if endpoint["name"] else source
     priority = f"  priority {endpoint['priority']}" if endpoint["priority"] else ""
-    health = endpoint["health"] or "-"
-    good = mark(good=endpoint["health"] in _WELL)
+    health = "itself" if endpoint["itself"] else endpoint["health"] or "-"
+    good = mark(good=endpoint["health"] in _WELL and not endpoint["itself"])
     return f"  {good} {address} {health:<9} {shortened(known, 73 - len(address))}{priority}"

@@ -24,11 +24,16 @@ def knowing_itself(host: Host, listener: Listener) -> Listener:
     bind = listener.bind
     if not isinstance(bind, SocketBind) or not listener.bound or not any(map(_looks_up, listener.chains)):
         return listener
+    return replace(listener, itself=reached_at(host, bind))
+
+
+def reached_at(host: Host, bind: SocketBind) -> tuple[str, ...]:
+    """The blocks of addresses by which this very host comes to a socket, as far as the mesh knows."""
     if bind.ip in _WILDCARDS:
         own = (*_ALL_OF_LOOPBACK, *(block for ip in host.addresses for block in _blocks(ip)))
     else:
         own = tuple(_blocks(bind.ip))
-    return replace(listener, itself=tuple(sorted({*own, *_HERE})))
+    return tuple(sorted({*own, *_HERE}))
 
 
 def _looks_up(chain: FilterChain) -> bool:

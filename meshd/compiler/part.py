@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from meshd.compiler.access_logs import access_log
+from meshd.compiler.circles import knowing_circles, told
 from meshd.compiler.host import Host
 from meshd.compiler.itself import knowing_itself
 from meshd.compiler.upstream.secrets import unwatched
@@ -39,7 +40,9 @@ def planned(proxy: ProxyName, host: Host, memo: Memo, *parts: Part) -> Planned:
     endpoints = {each.cluster: each for part in parts for each in part.endpoints}
     secrets = {each.name: each for part in parts for each in part.secrets}
     clusters = {each.name: each for part in parts for each in part.clusters}
-    listeners = (memo.recall(knowing_itself, host, each) for part in parts for each in part.listeners)
+    listeners = [memo.recall(knowing_itself, host, each) for part in parts for each in part.listeners]
+    tables = [each for part in parts for each in part.route_tables]
+    endpoints = knowing_circles(host, listeners, tables, endpoints, memo)
     plan = ProxyPlan(
         proxy=proxy,
         host=host.name,
@@ -47,7 +50,7 @@ def planned(proxy: ProxyName, host: Host, memo: Memo, *parts: Part) -> Planned:
         clusters=tuple(clusters[name] for name in sorted(clusters)),
         endpoints=tuple(endpoints[name] for name in sorted(endpoints)),
         listeners=tuple(sorted(listeners, key=attrgetter("name"))),
-        route_tables=tuple(sorted((each for part in parts for each in part.route_tables), key=attrgetter("name"))),
+        route_tables=tuple(sorted(tables, key=attrgetter("name"))),
         secrets=tuple(secrets[name] for name in sorted(secrets)),
         credentials=tuple(each for part in parts for each in part.credentials),
         dns_names=tuple(sorted(_dns_names(endpoints.values()))),
@@ -55,7 +58,7 @@ def planned(proxy: ProxyName, host: Host, memo: Memo, *parts: Part) -> Planned:
         access_log=access_log(host.settings),
     )
     problems = (problem for part in parts for problem in part.problems)
-    return Planned(plan=plan, problems=(*problems, *unwatched(plan)))
+    return Planned(plan=plan, problems=(*problems, *unwatched(plan), *told(plan.endpoints)))
 
 
 def _dns_names(endpoints: Iterable[ClusterEndpoints]) -> set[DnsName]:

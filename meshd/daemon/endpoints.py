@@ -18,6 +18,7 @@ from meshd.envoy.answers import as_text, spots
 from meshd.names import DnsName, ProxyName, ServiceHost
 from meshd.plan import (
     ByEds,
+    Circle,
     Cluster,
     ClusterEndpoints,
     DnsAddress,
@@ -134,7 +135,8 @@ def _row(
     discovery = _discovery(cluster)
     members = given.endpoints if given is not None else ()
     names = {each.address.name for each in members if isinstance(each.address, DnsAddress)}
-    found = _given(members, known, upstreams) if discovery == "eds" else _of_envoy(discovery, upstreams or ())
+    circles = given.circles if given is not None else ()
+    found = _given(members, circles, known, upstreams) if discovery == "eds" else _of_envoy(discovery, upstreams or ())
     return {
         "service": cluster.service,
         "port": cluster.port,
@@ -179,7 +181,9 @@ def _seconds(since: datetime, until: datetime) -> float:
     return round((until - since).total_seconds(), 3)
 
 
-def _given(members: Iterable[Endpoint], known: Known, upstreams: tuple[Upstream, ...] | None) -> Iterator[Json]:
+def _given(
+    members: Iterable[Endpoint], circles: tuple[Circle, ...], known: Known, upstreams: tuple[Upstream, ...] | None
+) -> Iterator[Json]:
     """Of those that share an address Envoy has one."""
     health = None if upstreams is None else {each.address: each.health for each in upstreams}
     told = set[str]()
@@ -187,22 +191,31 @@ def _given(members: Iterable[Endpoint], known: Known, upstreams: tuple[Upstream,
         for place in _places(each, known.answers):
             if place.address not in told:
                 told.add(place.address)
-                yield _endpoint(each, place, health)
+                yield _endpoint(each, place, health, _circle(place, circles))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
+    """`ip` and `port`: None of a socket, and of what is inside."""
+
     address: str
     source: str
+    ip: str | None = None
+    port: int = 0
     name: str | None = None
     weight: int = 1
     rank: int = 0
 
 
+def _circle(place: _Place, circles: tuple[Circle, ...]) -> Circle | None:
+    found = (each for each in circles if place.ip is not None and each.takes(place.ip, place.port))
+    return next(found, None)
+
+
 def _places(endpoint: Endpoint, answers: Mapping[DnsName, Answer]) -> Iterator[_Place]:
     match endpoint.address:
         case IpAddress(ip=ip):
-            yield _Place(address=_with_port(ip, endpoint.port), source="static")
+            yield _Place(address=_with_port(ip, endpoint.port), source="static", ip=ip, port=endpoint.port)
         case UnixAddress(path=path):
             yield _Place(address=path, source="static")
         case InternalAddress(listener=listener, endpoint_id=within):
@@ -218,12 +231,21 @@ def _answered(name: DnsName, port: int, answer: Answer | None, *, first_only: bo
     if answer is None:
         return
     for spot in spots(as_text(resolved(answer)), first_only=first_only):
-        at = _with_port(spot.address, port if spot.port is None else spot.port)
-        yield _Place(address=at, source=answer.source, name=name, weight=spot.weight, rank=spot.rank)
+        at = port if spot.port is None else spot.port
+        yield _Place(
+            address=_with_port(spot.address, at),
+            source=answer.source,
+            ip=spot.address,
+            port=at,
+            name=name,
+            weight=spot.weight,
+            rank=spot.rank,
+        )
 
 
-def _endpoint(endpoint: Endpoint, place: _Place, health: Mapping[str, str] | None) -> Json:
-    """Of whom Envoy knows nothing it was told nothing: the probe of a workload here leaves it out."""
+def _endpoint(endpoint: Endpoint, place: _Place, health: Mapping[str, str] | None, circle: Circle | None) -> Json:
+    """Of whom Envoy knows nothing it was told nothing: the probe of a workload here leaves it out, or it would call
+    itself there."""
     where = endpoint.locality
     return {
         "address": place.address,
@@ -233,6 +255,7 @@ def _endpoint(endpoint: Endpoint, place: _Place, health: Mapping[str, str] | Non
         "weight": endpoint.weight * place.weight,
         "priority": endpoint.priority + place.rank,
         "locality": "/".join(filter(None, [where.region, where.zone, where.subzone])),
+        "itself": None if circle is None else circle.listener,
     }
 
 
@@ -247,6 +270,7 @@ def _of_envoy(discovery: Discovery, upstreams: tuple[Upstream, ...]) -> Iterator
             "weight": 1,
             "priority": 0,
             "locality": "",
+            "itself": None,
         }
 
 

@@ -45,6 +45,7 @@ class Host(Protocol):
     def told_source(self) -> Json: ...
     def names(self) -> int: ...
     def stale_names(self) -> tuple[StaleName, ...]: ...
+    def circles(self) -> Problems: ...
     def workloads(self) -> tuple[Workload, ...]: ...
     def captured(self) -> Captured | None: ...
     def is_behind(self, revision: str, head: RevisionId, /) -> bool: ...
@@ -70,6 +71,7 @@ class Observed:
         self._failure: Failure | None = None
         self._proxy_error: ProxyError | None = None
         self._certificates: tuple[Certificate, ...] = ()
+        self._circles: Problems = ()
         self._conditions.set("SourceVerified", "Unknown", "NotConfigured", "commits are not checked for signatures")
 
     # --- events ---
@@ -129,6 +131,7 @@ class Observed:
         """Brings the conditions that depend on the proxies and on DNS up to date."""
         looked = tuple(proxies)
         self._assess_endpoints()
+        self._assess_circles()
         self._assess_workloads()
         self._assess_capture()
         healthy = self._assess_proxies(looked)
@@ -165,6 +168,13 @@ class Observed:
             self._conditions.set("EndpointsFresh", "False", reason, f"{names}{more}")
         else:
             self._conditions.set("EndpointsFresh", "True", "Resolved" if self._host.names() else "NoNames")
+
+    def _assess_circles(self) -> None:
+        """What stands in the mesh is among the problems of its revision; what DNS says changes at any time."""
+        before, self._circles = self._circles, self._host.circles()
+        for problem in self._circles:
+            if problem not in before:
+                log.warning("endpoint.left-out", code=problem.code, problem=str(problem))
 
     def _assess_workloads(self) -> None:
         """A workload that is unwell does not make the host unready: its proxies do what they are told."""
@@ -288,6 +298,6 @@ class Observed:
     def _problems(self) -> Problems:
         """Of what is rejected first, then of what is in force."""
         if self._outcome is None:
-            return ()
+            return self._circles
         rejected = tuple(problem for rejection in self._outcome.rejected[:1] for problem in rejection.problems)
-        return (*rejected, *self._outcome.problems)
+        return (*rejected, *self._outcome.problems, *self._circles)

@@ -16,6 +16,7 @@ from meshd.config import AgentConfig
 from meshd.daemon import envoys, wiring
 from meshd.daemon.aside import Aside
 from meshd.daemon.capturing import Captured, Capturing
+from meshd.daemon.circles import circles
 from meshd.daemon.delivering import Delivering
 from meshd.daemon.delivery_room import DeliveryRoom
 from meshd.daemon.events import log_health
@@ -30,6 +31,7 @@ from meshd.daemon.triggers import Trigger
 from meshd.health.health import Health
 from meshd.names import DnsName, HostName, Locality, ProxyName, RevisionId
 from meshd.plan import ProxyPlan, Secret
+from meshd.problems import Problems
 from meshd.proxies.admin import InUse, Upstream
 from meshd.proxies.supervisor import Event
 from meshd.reconcile import Outcome, Prepared, World, prepare
@@ -243,6 +245,10 @@ class Rooms:
 
     def names(self) -> int:
         return len(self.serving.dns_names) if self.serving is not None else 0
+
+    def circles(self) -> Problems:
+        """Names that lead to the proxies that would call them."""
+        return circles(self.plans(), self.resolver.answers())
 
     def stale_names(self) -> tuple[StaleName, ...]:
         return stale_names(self.resolver.answers(), datetime.now(UTC))

@@ -153,12 +153,15 @@ def _places(endpoints: ClusterEndpoints, unhealthy: frozenset[str], answers: Ite
         is_unhealthy = each.workload in unhealthy
         found = _found(each.address, answers)  # even of one that is left out: the answers come in order
         for spot in () if is_unhealthy and endpoints.drops_unhealthy else found:
+            port = each.port if spot.port is None else spot.port
+            if any(circle.takes(spot.address, port) for circle in endpoints.circles):
+                continue
             yield _Place(
                 priority=each.priority,
                 rank=spot.rank,
                 locality=each.locality,
                 address=spot.address,
-                port=each.port if spot.port is None else spot.port,
+                port=port,
                 weight=each.weight * spot.weight,
                 speaks_mesh_tls=each.speaks_mesh_tls,
                 unhealthy=is_unhealthy,

@@ -31,6 +31,7 @@ from meshd.plan.connection_faults import EVERY_CONNECTION, BitsPerSecond, Connec
 from meshd.plan.custom import Custom
 from meshd.plan.endpoints import (
     Address,
+    Circle,
     ClusterEndpoints,
     DnsAddress,
     Endpoint,
@@ -121,6 +122,7 @@ __all__ = [
     "ByEds",
     "CertificateSecret",
     "ChainMatch",
+    "Circle",
     "CircuitBreakers",
     "Cluster",
     "ClusterEndpoints",

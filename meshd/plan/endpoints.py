@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 
 from meshd.names import ClusterName, DnsName, ListenerName, Locality, is_srv
 from meshd.problems import NOWHERE, Origin
@@ -85,6 +86,18 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Circle:
+    """A listener of this very proxy, and where it is reached. Some of what it takes comes to the cluster again."""
+
+    listener: ListenerName
+    blocks: tuple[str, ...]
+    port: int
+
+    def takes(self, ip: str, port: int) -> bool:
+        return port == self.port and any(ip_address(ip) in ip_network(block) for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalityWeight:
     priority: int
     locality: Locality
@@ -97,10 +110,12 @@ class ClusterEndpoints:
 
     `locality_weights`: what share each (priority, locality) has, where that is not the sum of its endpoints (D-20).
     `drops_unhealthy`: an unhealthy one is left out instead of marked, since panic mode would use it (W-17).
+    `circles`: an endpoint that turns out to be there is left out.
     """
 
     cluster: ClusterName
     endpoints: tuple[Endpoint, ...]
     locality_weights: tuple[LocalityWeight, ...] = ()
     drops_unhealthy: bool = False
+    circles: tuple[Circle, ...] = ()
     origin: Origin = NOWHERE

@@ -23,6 +23,7 @@ ENDPOINT = {
     "health": "healthy",
     "weight": 1,
     "priority": 0,
+    "itself": None,
     "locality": "",
 }
 ROW = {
@@ -52,6 +53,11 @@ def test_a_service_its_names_and_its_endpoints():
     assert lines[0] == "db.example:5432  (sidecar)"
     assert lines[1].startswith("  db.example: kept, 1 address, age 5m, SERVFAIL of a.example for ")
     assert lines[2].split() == ["●", "10.0.0.7:5432", "healthy", "kept", "db.example"]
+
+
+def test_where_the_proxy_would_call_itself_is_told():
+    assert "○ 10.0.0.7:5432" in said({**ROW, "endpoints": [{**ENDPOINT, "health": "absent", "itself": "http"}]})
+    assert "itself" in said({**ROW, "endpoints": [{**ENDPOINT, "health": "absent", "itself": "http"}]})
 
 
 def test_good_and_bad_differ_without_colours():

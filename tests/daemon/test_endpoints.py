@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from meshd.daemon.circles import circles
 from meshd.daemon.endpoints import tell_endpoints
 from meshd.names import ClusterName, DnsName, HostName, ListenerName, Locality, ProxyName, ServiceHost, cluster_name
 from meshd.plan import (
+    Circle,
     Cluster,
     ClusterEndpoints,
     DnsAddress,
@@ -40,6 +42,7 @@ class Host:
     known: dict[DnsName, Answer] = field(default_factory=dict)
     seen: Mapping[str, tuple[Upstream, ...]] | None = None
     asked: list[str] = field(default_factory=list)
+    leads_back: bool = False
 
     def plans(self) -> tuple[ProxyPlan, ...]:
         names = {service: cluster_name(service, 80) for service in self.members}
@@ -48,7 +51,8 @@ class Host:
             ClusterEndpoints(cluster=names[service], endpoints=given) for service, given in self.members.items()
         )
         everything = (*clusters, *self.others)
-        return (ProxyPlan(proxy="sidecar", host=HostName("web-1"), clusters=everything, endpoints=endpoints),)
+        plan = ProxyPlan(proxy="sidecar", host=HostName("web-1"), clusters=everything, endpoints=endpoints)
+        return (led_back(plan) if self.leads_back else plan,)
 
     def answers(self) -> Mapping[DnsName, Answer]:
         return self.known
@@ -63,6 +67,12 @@ def told(host: Host, wanted: str | None = None) -> list[dict[str, Any]]:
     assert reply.ok, reply.body
     services: list[dict[str, Any]] = reply.body["services"]
     return services
+
+
+def led_back(plan: ProxyPlan) -> ProxyPlan:
+    """To its own HTTP proxy, at 127.0.0.1."""
+    circle = Circle(listener=ListenerName("http_proxy"), blocks=("127.0.0.0/8",), port=5432)
+    return replace(plan, endpoints=tuple(replace(each, circles=(circle,)) for each in plan.endpoints))
 
 
 def one(host: Host) -> dict[str, Any]:
@@ -231,3 +241,17 @@ def test_an_unknown_service_is_a_no_with_the_nearest_name_and_nobody_is_asked():
     assert (near.ok, near.body["hint"]) == (False, "did you mean shop.example?")
     assert far.body["hint"] == "`meshd endpoints` lists those that this host calls"
     assert host.asked == []
+
+
+def test_of_a_name_that_leads_to_its_own_proxy_it_is_told_which_address_that_is():
+    known = {NAME: an_answer("10.0.0.1", "127.0.0.1")}
+    host = Host(members={SHOP: (by_name(), at("127.0.0.1", 80))}, known=known, leads_back=True)
+
+    row = one(host)
+
+    found = {each["address"]: each["itself"] for each in row["endpoints"]}
+    assert found == {"10.0.0.1:5432": None, "127.0.0.1:5432": "http_proxy", "127.0.0.1:80": None}
+    (problem,) = circles(host.plans(), known)
+    assert problem.code == "W-ENDPOINT-LOOP"
+    assert "db.example is 127.0.0.1 at port 5432: this very proxy (http_proxy)" in problem.message
+    assert circles(host.plans(), {}) == ()

@@ -28,6 +28,7 @@ class Host:
     active: RevisionId | None = GOOD
     probed: tuple[Workload, ...] = ()
     redirected: Captured | None = None
+    led_back: tuple[Problem, ...] = ()
 
     def commit(self, _revision):
         return None
@@ -40,6 +41,9 @@ class Host:
 
     def stale_names(self):
         return ()
+
+    def circles(self):
+        return self.led_back
 
     def workloads(self):
         return self.probed
@@ -194,6 +198,19 @@ def test_waiting_is_settled_by_activity_rejection_and_overtaking_alone(observed)
     assert observed.verdict_on("aaaa").ok
     assert observed.verdict_on("bbbb").body["problems"][0]["code"] == "E-VALUE"
     assert not observed.verdict_on("c" * 40).ok
+
+
+def test_a_name_that_leads_back_to_its_proxy_is_a_problem_and_logged_once(capsys):
+    host = Host()
+    host.led_back = (Problem(code="W-ENDPOINT-LOOP", at=NOWHERE, message="db.example is this very proxy"),)
+    observed = Observed(host)
+
+    problems = [observed.status([])["problems"] for _ in range(3)][-1]
+
+    assert [each["code"] for each in problems] == ["W-ENDPOINT-LOOP"]
+    assert capsys.readouterr().out.count("endpoint.left-out") == 1
+    host.led_back = ()
+    assert observed.status([])["problems"] == []
 
 
 def test_a_wait_in_vain_says_what_stands_in_the_way(observed):

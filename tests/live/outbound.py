@@ -9,20 +9,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from meshd.compiler import Reach, compile_plan
 from meshd.envoy import assignments, render
+from meshd.envoy.answers import Resolved
 from meshd.envoy.bootstrap import BootstrapSettings
 from meshd.envoy.fallback import fallback
 from meshd.memo import Memo
 from meshd.mesh.load import load
-from meshd.names import BlobId, HostName, ProxyName
+from meshd.names import BlobId, DnsName, HostName, ProxyName
 from meshd.plan import ProxyPlan
 from meshd.problems import errors
 from tests.envoy.process import admin, running
 from tests.ports import free_port
 
 HOST = HostName("vm-1")
+_NO_ANSWERS: Final[Mapping[DnsName, Resolved]] = MappingProxyType({})
 _OF_THIS_HOST = """
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
@@ -91,15 +95,22 @@ class Outside:
 
 
 @contextmanager
-def running_host(envoy_binary: Path, mesh: str, *, port: int = 0, captured: bool = False) -> Iterator[Outside]:
-    """No name of the mesh has an answer from DNS: who finds one, asked the proxy for it. `port`: of a Sidecar."""
+def running_host(
+    envoy_binary: Path,
+    mesh: str,
+    *,
+    port: int = 0,
+    captured: bool = False,
+    answers: Mapping[DnsName, Resolved] = _NO_ANSWERS,
+) -> Iterator[Outside]:
+    """No other name of the mesh has an answer from DNS: who finds one, asked the proxy for it. `port`: of a Sidecar."""
     port, directory = port or free_port(), Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
     try:
         with ExitStack() as stack:
             proxies = {}
             for plan in plans_of(mesh, port, captured=captured):
                 proxies[plan.proxy] = _settings(directory, plan)
-                given = assignments(plan, {}, Memo())
+                given = assignments(plan, answers, Memo())
                 bootstrap = fallback(render(plan, Memo()), given, proxies[plan.proxy])
                 stack.enter_context(running(envoy_binary, bootstrap, proxies[plan.proxy]))
             yield Outside(port=port, proxies=proxies)
