@@ -13,6 +13,7 @@ import click
 
 from meshd.cli.exits import NO, WorldFailedError
 from meshd.cli.unit_files import COMMAND, UnitFile, hidden, unit_files
+from meshd.names import PROXIES
 
 State = Literal["new", "changed", "same"]
 
@@ -117,6 +118,7 @@ def _stop_everything() -> None:
     _ask("systemctl", "disable", "--now", "meshd-capture.service")
     _ask("systemctl", "disable", "--now", "meshd.target", "meshd.service")
     _ask("systemctl", "stop", "meshd-envoy@*.service")
+    _ask("systemctl", "disable", *(f"meshd-envoy@{proxy}.service" for proxy in PROXIES))
 
 
 def _state(file: UnitFile, root: Path) -> State:

@@ -53,7 +53,9 @@ def test_twice_is_once(host):
 
 
 def test_units_go_with_all_that_they_started(host):
+    """With a proxy that was to start at each boot, too: its link would lead nowhere."""
     _git, web = host
+    web.machine.systemctl("enable", "meshd-envoy@sidecar")
 
     web.machine.run(MESHD, "install-units", "--uninstall", seconds=120)
 
@@ -61,3 +63,4 @@ def test_units_go_with_all_that_they_started(host):
     assert [line for line in web.machine.run("ps", "-eo", "user:20").split() if line.startswith("meshd")] == []
     assert web.machine.attempt("systemctl", "list-unit-files", "--plain", "--no-legend", "meshd*").stdout == ""
     assert web.machine.run("sh", "-c", "find /usr/local /etc/systemd /etc/polkit-1 -name '*meshd*'") == ""
+    assert web.machine.run("find", "/etc/systemd/system", "-name", "meshd*") == ""
