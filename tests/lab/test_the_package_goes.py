@@ -37,6 +37,7 @@ def serving(lab, tree, built, tmp_path_factory):
     server, fresh = lab.boot({"git": (tree,), "web": (tree,)})
     git, web = git_server(server, tmp_path_factory.mktemp("developer")), Host(fresh)
     run_application(web.machine, "v1")
+    run_application(server, "a-stranger")
     before = files_of(web)
     install(web.machine, built.meshd, built.envoy)
     mesh = {"web.yaml": meshes.workload(web), "shop.yaml": meshes.service("shop", {"v1": web.machine.address})}
@@ -161,8 +162,9 @@ def captured(web):
 
 
 def goes_directly(web):
-    """The kernel redirects nothing any more."""
-    return "meshd" not in web.machine.run("nft", "list", "tables")
+    """A call to where the mesh knows nobody: the sidecar would refuse it (502), and the kernel redirects nothing."""
+    done = web.machine.as_user("nobody", "curl", "-s", "-m", "5", "http://git.lab:8080/")
+    return done.stdout == "a-stranger" and "meshd" not in web.machine.run("nft", "list", "tables")
 
 
 def test_a_removal_ends_everything_and_captured_connections_go_directly_again(serving):
