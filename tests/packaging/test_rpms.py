@@ -60,11 +60,11 @@ def test_its_python_and_what_it_calls_are_needed_and_nothing_of_the_bundle(asked
 
 
 def test_it_has_the_files_of_the_debian_package(asked, debs):
-    """But for where each distribution has completions of zsh, changelogs and licences."""
+    """But for where each distribution has what zsh completes by, changelogs and licences; needrestart is Debian's."""
     deb = {line.split(maxsplit=5)[5] for line in said("dpkg-deb", "--contents", debs.meshd).splitlines()}
     ours = {re.sub(r" -> .*", "", line.removeprefix(".")) for line in deb if not line.endswith("/")}
     theirs = set(asked("meshd", "--list"))
-    elsewhere = re.compile("/usr/share/(zsh|lintian|doc/meshd/(changelog|copyright))")
+    elsewhere = re.compile("/etc/needrestart|/usr/share/(zsh|lintian|doc/meshd/(changelog|copyright))")
 
     assert sorted(path for path in ours - theirs if not elsewhere.match(path)) == []
 
