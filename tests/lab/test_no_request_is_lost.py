@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.lab import meshes
 from tests.lab.application import run_application
-from tests.lab.installation import Host
-from tests.system.load import Load
+from tests.lab.load import no_request_fails
 from tests.waiting import until
 
 pytestmark = [pytest.mark.envoy, pytest.mark.slow, pytest.mark.lab]
@@ -34,20 +31,6 @@ def running(fleet):
     web.await_revision(revision)
     web.until_ready()
     return git, web
-
-
-@contextmanager
-def no_request_fails(host: Host) -> Iterator[Load]:
-    """Requests of an application of that host, from before the block until after it."""
-    load = host.machine.network.within(Load, 15080, "shop.example")
-    host.machine.network.within(load.__enter__)
-    try:
-        load.until_requests(100)
-        yield load
-        load.until_requests(100)
-    finally:
-        load.__exit__(None, None, None)
-    assert load.failed == 0, load.summary() + host.log()
 
 
 def test_meshd_is_reloaded(running):
