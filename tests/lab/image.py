@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+RELEASE = os.environ.get("LAB_RELEASE", "bookworm")
+"""What the machines run, and what the packages are built for."""
 CACHE = Path(os.environ.get("MESHD_LAB_CACHE", "/var/cache/meshd-lab"))
 _MINUTES = 20
 APART = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -30,7 +32,7 @@ class ImageError(Exception):
 class Recipe:
     """`masked`: units that cost time at boot and have no part in any story of ours."""
 
-    suite: str = "bookworm"
+    suite: str = RELEASE
     mirror: str = "http://deb.debian.org/debian"
     packages: tuple[str, ...] = (
         *("systemd-sysv", "libpam-systemd", "dbus", "polkitd"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.image import APART, CACHE, ImageError, locked
+from tests.lab.image import APART, CACHE, RELEASE, ImageError, locked
 
 TOP = Path(__file__).resolve().parents[2]
 _MADE_OF = ("meshd", "units", "docs", "examples", "packaging", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
@@ -48,7 +49,7 @@ class Packages:
 def packages() -> Packages:
     """Built now, if nobody has for what stands in this checkout."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    directory = CACHE / f"packages-{_digest(_MADE_OF)}"
+    directory = CACHE / f"packages-{RELEASE}-{_digest(_MADE_OF)}"
     with locked(CACHE / "lock-packages"):
         if not directory.exists():
             _forget_old()
@@ -78,10 +79,10 @@ def _build(directory: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     for part in ("now", "next"):
         (unfinished / part).mkdir(parents=True)
-    kept = CACHE / f"packages-of-envoy-{_digest(_ENVOY_MADE_OF)}"  # it takes a minute and seldom changes
+    kept = CACHE / f"packages-of-envoy-{RELEASE}-{_digest(_ENVOY_MADE_OF)}"  # it takes a minute and seldom changes
     for package in kept.glob("*.deb"):
         shutil.copy(package, unfinished / "now")  # as new as any of its sources, so that build-deb believes in it
-    _run(str(TOP / "packaging/build-deb"), str(unfinished / "now"))
+    _run(*_builder(), str(unfinished / "now"))
     kept.mkdir(exist_ok=True)
     for package in unfinished.glob("now/meshd-envoy_*.deb"):
         shutil.copy(package, kept)
@@ -89,6 +90,13 @@ def _build(directory: Path) -> None:
     (meshd,) = unfinished.glob("now/meshd_*.deb")
     _build_again(meshd, unfinished / "next")
     unfinished.rename(directory)
+
+
+def _builder() -> tuple[str, ...]:
+    """Another release than this one is a tree of its own, and takes minutes more."""
+    if platform.freedesktop_os_release().get("VERSION_CODENAME") == RELEASE:
+        return (str(TOP / "packaging/build-deb"),)
+    return (str(TOP / "packaging/in-release"), RELEASE, "", "build-deb")
 
 
 def _build_again(package: Path, target: Path) -> None:

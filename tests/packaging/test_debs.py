@@ -117,11 +117,18 @@ def test_a_host_gets(contents, path):
 def test_nothing_is_in_etc_that_an_upgrade_would_ask_about(contents):
     """The configuration is written by its owner, mostly a machine: there is no default that could be any use.
 
-    What needrestart looks for in /etc is nobody's to edit.
+    What needrestart looks for in /etc is nobody's to edit; logrotate reads nothing elsewhere.
     """
     files = {path.relative_to(contents / "etc") for path in (contents / "etc").glob("**/*") if path.is_file()}
 
-    assert {str(path.parent) for path in files} == {"needrestart/restart.d"}
+    assert {str(path.parent) for path in files} == {"needrestart/restart.d", "logrotate.d"}
+
+
+def test_access_logs_are_rotated_as_the_page_has_it(contents):
+    rules = (contents / "etc/logrotate.d/meshd-envoy").read_text()
+
+    shown = "".join(f"    {line}\n" for line in rules.partition("\n\n")[2].splitlines())
+    assert shown in (TOP / "docs/access-logs.md").read_text()
 
 
 @pytest.mark.parametrize("unit", ["meshd-envoy@sidecar.service", "meshd-envoy@gateway.service"])

@@ -56,7 +56,7 @@ def test_its_python_and_what_it_calls_are_needed_and_nothing_of_the_bundle(asked
     assert "/usr/bin/python3.11" in needed
     assert {"dbus", "nftables", "polkit", "systemd >= 252"} <= set(needed)
     assert [line for line in needed if re.search(r"-[0-9a-f]{8}[.]so|/usr/lib/meshd", line)] == []
-    assert [line.split(" ")[0] for line in asked("meshd", "--provides")] == ["meshd", "meshd(x86-64)"]
+    assert [line.split(" ")[0] for line in asked("meshd", "--provides")] == ["config(meshd)", "meshd", "meshd(x86-64)"]
 
 
 def test_it_has_the_files_of_the_debian_package(asked, debs):
