@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from tests.lab.load import no_request_fails
 from tests.lab.local_repository import LocalRepository, local_repository
 from tests.lab.network import GATEWAY
 from tests.lab.outside import answering, proxying
-from tests.lab.packages import TOP, installed
+from tests.lab.packages import installed
 from tests.live.certificates import Authority, Pair, authority, server_context
 from tests.live.forward_proxy import ForwardProxy, basic
 from tests.waiting import until
@@ -266,10 +265,8 @@ def test_another_nameserver_in_resolv_conf_is_asked_by_the_agent_and_by_the_prox
 # --- logs ---------------------------------------------------------------------------------------------------------
 
 
-def test_logrotate_as_documented_loses_no_line(used):
+def test_logrotate_as_the_package_has_it_loses_no_line(used):
     machine = used.host.machine
-    page = (TOP / "docs/access-logs.md").read_text()
-    machine.write("/etc/logrotate.d/meshd-envoy", documented(page, "/var/log/meshd-envoy/*.log {"))
     used.host.get("http://socket.example/before")
     until(lambda: "/before" in machine.read(LOG), what="the line")
 
@@ -279,13 +276,6 @@ def test_logrotate_as_documented_loses_no_line(used):
     until(lambda: "/after" in machine.read(LOG), what="the line in the new file")
     assert "/before" in machine.read(f"{LOG}.1")
     assert machine.run("stat", "-c", "%a %U %G", LOG).split() == ["640", "meshd-envoy", "meshd-envoy"]
-
-
-def documented(page: str, first: str) -> str:
-    """The indented block that begins with this line."""
-    _, _, rest = page.partition(f"    {first}\n")
-    lines = [first, *takewhile(lambda line: line.startswith("    "), rest.splitlines())]
-    return "\n".join(line.removeprefix("    ") for line in lines) + "\n"
 
 
 def test_what_works_is_no_warning_of_envoy(used):
