@@ -191,6 +191,12 @@ def test_before_anything_was_fetched_ready_says_why(observed):
     assert conditions(observed)["FetchFailed"] == ("False", "Succeeded")
 
 
+def test_systemctl_status_has_what_is_wrong_and_what_to_do(observed):
+    observed.fetch_failed(SourceError("BranchNotFound", "no branch 'mian' in the repository", "its branches: main"))
+
+    assert observed.sentence().endswith(" active, no branch 'mian' in the repository; its branches: main")
+
+
 def test_waiting_is_settled_by_activity_rejection_and_overtaking_alone(observed):
     observed.reconciled(Outcome(fetched=BAD, accepted=GOOD, rejected=(REJECTION,)))
 
