@@ -16,11 +16,11 @@ from typing import Final
 from meshd.deliver.certificates import Fault, Flaw
 from meshd.deliver.secret_files import resolved
 from meshd.deliver.snapshot import Snapshot
-from meshd.envoy.tunnels import naming
+from meshd.envoy.tunnels import HEADER_VALUE, naming
 from meshd.plan import Credentials
 from meshd.problems import Problem, Problems
 
-_SHOWN: Final = re.compile(rb"[!-~]+( [ -~]*[!-~])?")
+_SHOWN: Final = re.compile(HEADER_VALUE.encode())
 _LARGEST: Final = 64 * 1024
 _FORM: Final = "printf 'Basic %s' \"$(printf '%s' user:password | base64 -w0)\" makes one"
 _IN_PLACE: Final = "the file must be on this host, where its Envoys may read it"

@@ -17,6 +17,7 @@ from envoy.type.v3.range_pb2 import Int32Range
 from google.protobuf.message import Message
 
 from meshd.envoy.chain_matches import PLAIN_HTTP
+from meshd.envoy.tunnels import credential_filters
 from meshd.envoy.wire import packed
 from meshd.plan import ChainMatch, HttpChain, Listener, TcpChain
 
@@ -30,7 +31,14 @@ def listener_filters(plan: Listener, matches: Sequence[ChainMatch]) -> list[List
         filters.append(_filter("envoy.filters.listener.original_dst", OriginalDst()))
     if plan.proxy_protocol:
         filters.append(_filter("envoy.filters.listener.proxy_protocol", ProxyProtocol()))
+    filters += credential_filters(credentials_of(plan))
     return filters + inspectors(plan, matches)
+
+
+def credentials_of(plan: Listener) -> str:
+    """What tunnels show; they are alone in their listener."""
+    tunnels = (chain.tunnel for chain in plan.chains if isinstance(chain, TcpChain) and chain.tunnel)
+    return next((tunnel.credentials for tunnel in tunnels), "")
 
 
 def inspectors(plan: Listener, matches: Sequence[ChainMatch]) -> list[ListenerFilter]:

@@ -15,12 +15,13 @@ from meshd.envoy.access_logs import SILENT, Loggers
 from meshd.envoy.addresses import bind_address
 from meshd.envoy.chain_matches import EVERYTHING, filter_chain_match, match_of
 from meshd.envoy.circles import Itself, itself
-from meshd.envoy.listener_filters import inspectors, listener_filters
+from meshd.envoy.listener_filters import credentials_of, inspectors, listener_filters
 from meshd.envoy.ordered_chains import matcher
 from meshd.envoy.resource import LISTENER, EnvoyResource
 from meshd.envoy.scalars import boolean, duration
 from meshd.envoy.tcp_proxy import tcp_filters
 from meshd.envoy.tls import server_tls_socket
+from meshd.envoy.tunnels import unless_header
 from meshd.envoy.wire import packed, resource, serialised
 from meshd.memo import Memo
 from meshd.plan import (
@@ -64,6 +65,7 @@ def listener(plan: Listener, dns_refresh_rate: timedelta = DNS_REFRESH_RATE, log
         access_log=logs.listener,
         **_place(plan.bind),
         **_choice(list(zip(matches, chains, strict=True)), ordered=plan.ordered),
+        **_unless_header(plan, chains),
     )
     return resource(LISTENER, plan.name, serialised(message), plan.origin)
 
@@ -85,6 +87,10 @@ def _choice(chains: list[Conditional], *, ordered: bool) -> dict[str, Any]:
         return _conditional(chains, ordered=ordered and len(chains) > 1)
     others = chains[:rest] if ordered else chains[:rest] + chains[rest + 1 :]
     return _conditional(others, ordered=ordered and rest > 0) | {"default_filter_chain": chains[rest][1]}
+
+
+def _unless_header(plan: Listener, chains: list[components.FilterChain]) -> dict[str, Any]:
+    return {"filter_chain_matcher": unless_header(chains[0].name)} if credentials_of(plan) else {}
 
 
 def _conditional(chains: list[Conditional], *, ordered: bool) -> dict[str, Any]:

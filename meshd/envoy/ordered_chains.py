@@ -28,11 +28,11 @@ _Rule = Matcher.MatcherList.FieldMatcher
 
 def matcher(chains: Iterable[tuple[ChainMatch, FilterChain]]) -> Matcher:
     """Each chain with its conditions, of which there is at least one; what fits none is the default chain's."""
-    rules = [_Rule(predicate=_all(list(_conditions(match))), on_match=_take(chain.name)) for match, chain in chains]
+    rules = [_Rule(predicate=_all(list(_conditions(match))), on_match=take(chain.name)) for match, chain in chains]
     return Matcher(matcher_list=Matcher.MatcherList(matchers=rules))
 
 
-def _take(chain: str) -> Matcher.OnMatch:
+def take(chain: str) -> Matcher.OnMatch:
     return Matcher.OnMatch(action=TypedExtensionConfig(name=chain, typed_config=packed(StringValue(value=chain))))
 
 

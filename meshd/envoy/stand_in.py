@@ -12,9 +12,9 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
-from envoy.extensions.filters.common.set_filter_state.v3.value_pb2 import FilterStateValue
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext, TlsCertificate
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext
+from google.protobuf.struct_pb2 import Value
 
 from meshd.envoy import nested
 from meshd.envoy.tls_contexts import edited
@@ -54,14 +54,18 @@ def cluster_with_stand_ins(body: bytes) -> bytes:
 
 def listener_with_stand_ins(body: bytes) -> bytes:
     without_certificates = edited(body, Listener(), _TLS, _stand_in)
-    without_credentials = nested.edited(without_certificates, Listener(), CREDENTIALS, FilterStateValue, _show_nothing)
+    without_credentials = nested.edited(without_certificates, Listener(), CREDENTIALS, Value, _show_nothing)
     return nested.edited(without_credentials, Listener(), _LOG_FILE, FileAccessLog, _write_nowhere)
 
 
-def _show_nothing(value: FilterStateValue) -> None:
+def _show_nothing(value: Value) -> None:
     """The file of the credentials is the proxy's to read."""
-    if CREDENTIALS.decode() in value.format_string.text_format_source.inline_string:
-        value.format_string.text_format_source.inline_string = "nobody"
+    for each in value.struct_value.fields.values():
+        _show_nothing(each)
+    for each in value.list_value.values:
+        _show_nothing(each)
+    if CREDENTIALS.decode() in value.string_value:
+        value.string_value = "nobody"
 
 
 def _write_nowhere(log: FileAccessLog) -> None:

@@ -21,7 +21,7 @@ from meshd.envoy.connection_faults import held, leads_inside, spread, throttling
 from meshd.envoy.dns_cache import dns_cache_config
 from meshd.envoy.led_on import connection_filters
 from meshd.envoy.scalars import duration, maybe_duration, uint32
-from meshd.envoy.tunnels import credential_filters, tunneling
+from meshd.envoy.tunnels import tunneling
 from meshd.envoy.wire import packed
 from meshd.plan import TcpChain, WeightedCluster
 
@@ -72,7 +72,6 @@ def _filter_of(proxy: TcpProxy) -> Filter:
 
 def _before(chain: TcpChain, *, ends: bool) -> Iterator[Filter]:
     yield from connection_filters(chain.tells, ends=ends)
-    yield from credential_filters(chain.tunnel)
     if chain.filtered == "mongo":
         yield Filter(
             name="envoy.filters.network.mongo_proxy", typed_config=packed(MongoProxy(stat_prefix=chain.stat_prefix))

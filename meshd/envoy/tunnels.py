@@ -8,27 +8,32 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
-from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
-from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.config.listener.v3.listener_components_pb2 import ListenerFilter
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from envoy.extensions.matching.common_inputs.network.v3.network_inputs_pb2 import FilterStateInput
+from xds.core.v3.extension_pb2 import TypedExtensionConfig as Extension
+from xds.type.matcher.v3.matcher_pb2 import Matcher
+from xds.type.matcher.v3.regex_pb2 import RegexMatcher
+from xds.type.matcher.v3.string_pb2 import StringMatcher
 from xds.type.v3.typed_struct_pb2 import TypedStruct
 
-from meshd.envoy.formats import text_format
-from meshd.envoy.led_on import AUTHORITY, HOST, network_state, state
+from meshd.envoy.led_on import AUTHORITY, HOST
+from meshd.envoy.ordered_chains import take
 from meshd.envoy.wire import packed
 from meshd.plan import Tunnel
 
 CREDENTIALS: Final = b"FILE_CONTENT("
 """These bytes stand wherever a file of credentials is named, and nowhere else."""
+HEADER_VALUE: Final = "[!-~]+( [ -~]*[!-~])?"
+"""What such a header can be: visible characters, with blanks between them."""
 _SHOWN: Final = "meshd.proxy_authorization"
 
-# Newer than xds-protos, so it cannot be written as its own message.
-_FILE_CONTENT: Final = TypedExtensionConfig(
-    name="envoy.formatter.file_content",
-    typed_config=packed(
-        TypedStruct(type_url="type.googleapis.com/envoy.extensions.formatter.file_content.v3.FileContent")
-    ),
-)
+# Newer than xds-protos, so neither can be written as its own message.
+_TYPES: Final = "type.googleapis.com/envoy.extensions."
+_FILE_CONTENT: Final = {
+    "name": "envoy.formatter.file_content",
+    "typed_config": {"@type": f"{_TYPES}formatter.file_content.v3.FileContent"},
+}
 
 
 def naming(file: str) -> bytes:
@@ -44,14 +49,27 @@ def tunneling(tunnel: Tunnel) -> TcpProxy.TunnelingConfig:
     )
 
 
-def credential_filters(tunnel: Tunnel | None) -> list[Filter]:
+def credential_filters(credentials: str) -> list[ListenerFilter]:
     """A header of a tunnel cannot read files, but what a filter before it has read."""
-    if tunnel is None or not tunnel.credentials:
+    if not credentials:
         return []
-    directory = tunnel.credentials.rpartition("/")[0] or "/"
-    text = text_format(f"%FILE_CONTENT({tunnel.credentials}:{directory})%")
-    text.formatters.append(_FILE_CONTENT)
-    return [network_state(state(_SHOWN, text))]
+    text = f"%FILE_CONTENT({credentials}:{credentials.rpartition('/')[0] or '/'})%"
+    format_string = {"text_format_source": {"inline_string": text}, "formatters": [_FILE_CONTENT]}
+    shown = {"object_key": _SHOWN, "factory_key": "envoy.string", "format_string": format_string}
+    settings = TypedStruct(type_url=f"{_TYPES}filters.listener.set_filter_state.v3.Config")
+    settings.value.update({"on_accept": [shown]})
+    return [ListenerFilter(name="envoy.filters.listener.set_filter_state", typed_config=packed(settings))]
+
+
+def unless_header(chain: str) -> Matcher:
+    """Whose credentials can be no header finds no chain: Envoy would send nothing, and the client wait for ever."""
+    shown = Extension(name="FilterStateInput", typed_config=packed(FilterStateInput(key=_SHOWN)))
+    pattern = StringMatcher(safe_regex=RegexMatcher(google_re2=RegexMatcher.GoogleRE2(), regex=HEADER_VALUE))
+    single = Matcher.MatcherList.Predicate.SinglePredicate(input=shown, value_match=pattern)
+    rule = Matcher.MatcherList.FieldMatcher(
+        predicate=Matcher.MatcherList.Predicate(single_predicate=single), on_match=take(chain)
+    )
+    return Matcher(matcher_list=Matcher.MatcherList(matchers=[rule]))
 
 
 def _authority(tunnel: Tunnel) -> str:

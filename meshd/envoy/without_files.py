@@ -14,7 +14,8 @@ from typing import Final
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
-from envoy.config.listener.v3.listener_components_pb2 import FilterChain
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
+from envoy.config.listener.v3.listener_pb2 import Listener
 from google.protobuf.message import DecodeError
 
 from meshd.envoy import (
@@ -43,9 +44,13 @@ def without_unreadable(bootstrap: bytes, is_readable: Callable[[str], bool]) -> 
         if files.are_missing(_of_cluster(cluster)):
             cluster.CopyFrom(Cluster(name=cluster.name, connect_timeout=duration(timedelta(seconds=1))))
     for listener in listeners:
-        for chain in (*listener.filter_chains, listener.default_filter_chain):
-            if files.are_missing(_of_chain(chain)):
+        lost = [each for each in listener.listener_filters if files.are_missing(_shown_by(each))]
+        for chain in _chains(listener):
+            if files.are_missing(_of_chain(chain)) or lost:
                 _close(chain)
+        for each in lost:
+            listener.listener_filters.remove(each)
+            listener.ClearField("filter_chain_matcher")
     missing = tuple(sorted(files.missing))
     return (serialised(message) if missing else bootstrap), missing
 
@@ -78,10 +83,20 @@ def _of_cluster(cluster: Cluster) -> Iterator[str]:
         yield from _of_socket(match.transport_socket)
 
 
+def _chains(listener: Listener) -> tuple[FilterChain, ...]:
+    rest = (listener.default_filter_chain,) if listener.HasField("default_filter_chain") else ()
+    return (*listener.filter_chains, *rest)
+
+
 def _of_chain(chain: FilterChain) -> Iterator[str]:
+    """Its filters read none; those of a meshd that was here before did."""
     yield from _of_socket(chain.transport_socket)
     for each in chain.filters:
-        yield from (match.decode() for match in _SHOWN.findall(each.typed_config.value))
+        yield from _shown_by(each)
+
+
+def _shown_by(each: Filter | ListenerFilter) -> list[str]:
+    return [match.decode() for match in _SHOWN.findall(each.typed_config.value)]
 
 
 def _of_socket(socket: TransportSocket) -> list[str]:

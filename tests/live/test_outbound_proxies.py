@@ -101,6 +101,45 @@ def test_tinyproxy_takes_the_credentials_and_passes_the_name_on(
     assert beyond.authorities == (["plain.example:80"] if status == 200 else [])
 
 
+@pytest.mark.parametrize(
+    "content", [basic("meshd", "s3cret") + "\n", "", "Basic a\0b", "Basic a\r\n\r\nGET / HTTP/1.1\r\n"]
+)
+def test_credentials_that_are_renewed_by_what_is_no_header_open_no_tunnel_and_nobody_waits_for_one(
+    envoy_binary: Path, backends: Backends, tmp_path: Path, content: str
+):
+    proxy = ForwardProxy(leads=leading_to(backends, "plain.example:80", "other.example:80"))
+    credentials = tmp_path / "corporate" / "proxy-authorization"
+    credentials.parent.mkdir()
+    credentials.write_text(basic("meshd", "s3cret"))
+    with forward_proxy(proxy) as port:
+        said = f"[{{host: 127.0.0.1, port: {port}, credentialName: corporate}}]"
+        mesh = settings(said, f"secretRoot: {tmp_path}") + PLAIN.replace(
+            "[plain.example]", "[plain.example, other.example]"
+        )
+        with running_host(envoy_binary, mesh) as outside:
+            assert outside.get("http://plain.example/").status == 200
+            credentials.with_name("next").write_text(content, newline="")
+            credentials.with_name("next").replace(credentials)
+
+            until(lambda: outside.get("http://other.example/").status == 503, what="the end of the tunnels")
+            answer = outside.get("http://other.example/")
+            refused = until(
+                lambda: [each for each in logged(outside.proxies["sidecar"]) if "NR" in each["response_flags"]]
+            )
+            asked_before = len(proxy.asked)
+
+            credentials.with_name("next").write_text(basic("meshd", "n3w"))
+            credentials.with_name("next").replace(credentials)
+            until(
+                lambda: outside.get("http://other.example/").status == 200, what="the credentials that are good again"
+            )
+
+    assert answer.status == 503
+    assert answer.headers["x-meshd-reason"] == f"not reached through the outbound proxy 127.0.0.1:{port}"
+    assert refused[0]["downstream_local_address"] == "envoy://outboundProxy/other.example:80"
+    assert proxy.asked[asked_before - 1].shown == basic("meshd", "s3cret")
+
+
 # --- nobody there -----------------------------------------------------------------------------------------------
 
 
