@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -47,7 +48,7 @@ class EnvoySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bootstrap:
-    """A file that Envoy starts with, and what it holds now. `lacking`: files that it needed, and that are left out."""
+    """A file that Envoy starts with, and what it holds now. `lacking`: files without whose use it goes."""
 
     mode: Mode
     path: Path
@@ -55,14 +56,14 @@ class Bootstrap:
     lacking: tuple[str, ...] = ()
 
 
-def choose(paths: ProxyPaths) -> Bootstrap:
-    """What a start would use this moment."""
+def choose(paths: ProxyPaths, binary: Path | None = None) -> Bootstrap:
+    """What a start would use this moment. `binary`: the Envoy whose word counts on what is in the files it reads."""
     order: tuple[Mode, Mode] = ("xds", "fallback") if answers(paths.xds_socket) else ("fallback", "xds")
     for mode in order:
         path = paths.bootstrap if mode == "xds" else paths.fallback
         try:
             content = path.read_bytes()
-            return _alone(paths, content) if mode == "fallback" else _of(mode, path, content)
+            return _alone(paths, content, binary) if mode == "fallback" else _of(mode, path, content)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -77,25 +78,18 @@ def _of(mode: Mode, path: Path, content: bytes, lacking: tuple[str, ...] = ()) -
     return Bootstrap(mode=mode, path=path, digest=digest(content), lacking=lacking)
 
 
-def _alone(paths: ProxyPaths, content: bytes) -> Bootstrap:
-    """Of what this host has: Envoy refuses all of a static bootstrap for one certificate that it cannot read."""
+def _alone(paths: ProxyPaths, content: bytes, binary: Path | None) -> Bootstrap:
+    """Of what this host has: Envoy refuses all of a static bootstrap for one certificate that it cannot use."""
     # Only here, since it costs 0.2 s of protobuf, which a proxy that meshd serves starts without.
-    from meshd.envoy.without_files import DecodeError, without_unreadable  # noqa: PLC0415
+    from meshd.proxies.alone import usable  # noqa: PLC0415
 
-    try:
-        usable, lacking = without_unreadable(content, _is_readable)
-    except DecodeError as error:
-        raise ProxyError(f"{paths.fallback} is damaged: {error}", "start meshd, which writes it anew") from error
+    starting, lacking = usable(paths, content, binary)
     if not lacking:
         return _of("fallback", paths.fallback, content)
     path = paths.own / "fallback.pb"
     paths.own.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_atomically(path, usable)
-    return _of("fallback", path, usable, lacking)
-
-
-def _is_readable(file: str) -> bool:
-    return Path(file).is_file() and os.access(file, os.R_OK)
+    write_atomically(path, starting)
+    return _of("fallback", path, starting, lacking)
 
 
 def answers(socket_path: Path) -> bool:
@@ -164,10 +158,11 @@ def run(paths: ProxyPaths, settings: EnvoySettings) -> None:
 
     READY=1 is sent for it once it is LIVE, because Envoy does not speak to systemd.
     """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # logrotate's, which it sends to Envoy: not the end of what becomes it
     running = find(paths)
     if running is not None:
         raise ProxyError(f"{paths.proxy} runs already, as process {running.process.pid}", "meshd envoy reload")
-    bootstrap = choose(paths)
+    bootstrap = choose(paths, settings.binary)
     prepare(paths)
     base_id = _new_base_id()
     myself = identify(os.getpid())
@@ -176,7 +171,7 @@ def run(paths: ProxyPaths, settings: EnvoySettings) -> None:
         paths, Record(process=myself, epoch=0, base_id=base_id, mode=bootstrap.mode, digest=bootstrap.digest)
     )  # pid and start time survive the exec
     for file in bootstrap.lacking:
-        sys.stderr.write(f"meshd: what needs {file} is left out of {paths.fallback}: it cannot be read\n")
+        sys.stderr.write(f"meshd: what needs {file} is left out of {paths.fallback}: it cannot be used\n")
     if "NOTIFY_SOCKET" in os.environ:
         _aside(lambda: _tell_when_live(paths, myself, settings.live_within, bootstrap.mode))
     keep_output_openable()

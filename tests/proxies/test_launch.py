@@ -41,6 +41,7 @@ from meshd.proxies.paths import ProxyPaths
 from meshd.proxies.process import alive, end
 from meshd.proxies.record import find
 from meshd.proxies.stop import stop
+from tests.deliver.certificates import Pair, made
 
 from .conftest import envoys, fetch, listening, static_bootstrap
 
@@ -162,6 +163,17 @@ def test_the_unit_becomes_envoy_and_systemd_is_told_when_it_is_live(
         assert parent == 1
         unit.communicate(timeout=15)  # the old epoch leaves by itself
         assert stop(paths, timedelta(seconds=1))
+
+
+def test_a_rotation_of_logs_does_not_end_what_becomes_envoy(paths: ProxyPaths, port: int, tmp_path: Path) -> None:
+    both(paths, port)
+    shell = tmp_path / "envoy"
+    shell.write_text("#!/bin/sh\nkill -USR1 $$\nexit 42\n")
+    shell.chmod(0o755)
+
+    unit = subprocess.run([sys.executable, "-c", RUN, *map(str, (shell, paths.state, paths.runtime))], check=False)
+
+    assert unit.returncode == 42
 
 
 @pytest.mark.envoy
@@ -375,6 +387,60 @@ def test_a_fallback_starts_without_what_needs_a_file_that_is_gone(
     assert stop(paths, timedelta())
     gone.write_text("")
     assert (choose(paths).path, choose(paths).lacking) == (paths.fallback, ())
+
+
+def with_tls(plain: bytes, *pairs: Pair, authority: Path | None = None) -> bytes:
+    bootstrap = bootstrap_pb2.Bootstrap.FromString(plain)
+    contexts = []
+    for pair in pairs:
+        context = CommonTlsContext()
+        one = context.tls_certificates.add()
+        one.certificate_chain.filename, one.private_key.filename = str(pair.chain), str(pair.key)
+        contexts.append(context)
+    if authority:
+        contexts.append(CommonTlsContext())
+        contexts[-1].validation_context.trusted_ca.filename = str(authority)
+    for number, context in enumerate(contexts):
+        cluster = bootstrap.static_resources.clusters.add(name=f"tls-{number}", connect_timeout=Duration(seconds=1))
+        cluster.transport_socket.name = "envoy.transport_sockets.tls"
+        cluster.transport_socket.typed_config.Pack(UpstreamTlsContext(common_tls_context=context))
+    return bootstrap.SerializeToString()
+
+
+@pytest.mark.envoy
+def test_a_fallback_starts_without_what_needs_a_file_of_which_envoy_can_make_nothing(
+    paths: ProxyPaths, port: int, settings: EnvoySettings
+) -> None:
+    pairs = [made(paths.state / str(number), f"{number}.example") for number in range(5)]
+    pairs[1].chain.write_text("this is no certificate")
+    pairs[3].key.write_bytes(pairs[0].key.read_bytes())
+    authority = paths.state / "ca.crt"
+    authority.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    plain = static_bootstrap(paths, port, "fallback", mode="fallback")
+    paths.fallback.write_bytes(with_tls(plain, *pairs, authority=authority))
+
+    chosen = choose(paths, settings.binary)
+
+    bad = (pairs[1], pairs[3])
+    assert chosen.lacking == tuple(
+        sorted(map(str, (authority, *(file for each in bad for file in (each.chain, each.key)))))
+    )
+    start(paths, settings, chosen)
+    assert asyncio.run(fetch(port)) == "fallback"
+    kept = bootstrap_pb2.Bootstrap.FromString(chosen.path.read_bytes()).static_resources.clusters
+    assert {each.name for each in kept if each.HasField("transport_socket")} >= {"tls-0", "tls-2", "tls-4"}
+
+
+@pytest.mark.envoy
+def test_a_fallback_of_good_certificates_is_taken_as_it_is(
+    paths: ProxyPaths, port: int, settings: EnvoySettings
+) -> None:
+    pair = made(paths.state / "a", "a.example")
+    plain = static_bootstrap(paths, port, "fallback", mode="fallback")
+    paths.fallback.write_bytes(with_tls(plain, pair, authority=pair.chain))
+
+    assert choose(paths, settings.binary).path == paths.fallback
+    assert choose(paths, paths.state / "no-such-envoy").path == paths.fallback
 
 
 def test_a_damaged_fallback_is_said_to_be_so(paths: ProxyPaths) -> None:
