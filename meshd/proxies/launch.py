@@ -158,7 +158,7 @@ def run(paths: ProxyPaths, settings: EnvoySettings) -> None:
 
     READY=1 is sent for it once it is LIVE, because Envoy does not speak to systemd.
     """
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # logrotate's, which it sends to Envoy: not the end of what becomes it
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # logrotate's, for Envoy: it does not end what becomes one
     running = find(paths)
     if running is not None:
         raise ProxyError(f"{paths.proxy} runs already, as process {running.process.pid}", "meshd envoy reload")
