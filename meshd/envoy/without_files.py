@@ -1,86 +1,87 @@
-"""A bootstrap that an Envoy runs alone, and which files it may read -> the same without what needs one that it may not.
+"""A bootstrap that an Envoy runs alone -> what it reads of this host; and the same without who needs the bad of that.
 
-Envoy refuses the whole of a bootstrap for one certificate that is gone. What lacks its file serves nobody then: neither
-is it called without TLS, nor is anybody let in.
+Envoy refuses the whole of a bootstrap for one certificate that is gone or broken. What lacks its files serves nobody
+then: neither is it called without TLS, nor is anybody let in.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext, TlsCertificate
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext
 from google.protobuf.message import DecodeError
 
 from meshd.envoy import (
-    nested,
     transport_sockets,  # noqa: F401  (which knows the types that sockets are made of)
 )
+from meshd.envoy.resource import SECRET
 from meshd.envoy.scalars import duration
 from meshd.envoy.tcp_proxy import tcp_filters
+from meshd.envoy.tls_contexts import edited
+from meshd.envoy.trial import trial
 from meshd.envoy.tunnels import CREDENTIALS
-from meshd.envoy.wire import serialised
+from meshd.envoy.wire import resource, serialised
 from meshd.plan import TcpChain
 
-__all__ = ("DecodeError", "without_unreadable")
+__all__ = ("DecodeError", "Needed", "judged_by", "needed", "parsed", "without")
 
 _IN_TLS: Final = b"TlsContext"
 """In the name of its type."""
 _SHOWN: Final = re.compile(re.escape(CREDENTIALS) + rb"([^:]*):")
 
 
-def without_unreadable(bootstrap: bytes, is_readable: Callable[[str], bool]) -> tuple[bytes, tuple[str, ...]]:
-    """Also the files that are missing; none, and the bootstrap is the one that was given. Raises DecodeError."""
-    message = Bootstrap.FromString(bootstrap)
-    files = _Files(is_readable)
-    clusters, listeners = message.static_resources.clusters, message.static_resources.listeners
-    for cluster in clusters:
-        if files.are_missing(_of_cluster(cluster)):
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Needed:
+    """Files that Envoy reads together: a certificate and its key, an authority and whom it revoked, or credentials."""
+
+    kind: Literal["certificate", "authority", "credentials"]
+    files: tuple[str, ...]
+
+
+def parsed(bootstrap: bytes) -> Bootstrap:
+    """Raises DecodeError."""
+    return Bootstrap.FromString(bootstrap)
+
+
+def needed(bootstrap: Bootstrap) -> frozenset[Needed]:
+    static = bootstrap.static_resources
+    of_clusters = (each for cluster in static.clusters for each in _of_cluster(cluster))
+    return frozenset(of_clusters).union(*(_of_listener(listener) for listener in static.listeners))
+
+
+def judged_by(found: Iterable[Needed]) -> bytes:
+    """A bootstrap that Envoy refuses if any of these is bad. Of credentials it takes every content."""
+    return trial([resource(SECRET, f"trial-{number}", _secret(each)) for number, each in enumerate(found)])
+
+
+def without(bootstrap: Bootstrap, bad: Collection[Needed]) -> bytes:
+    for cluster in bootstrap.static_resources.clusters:
+        if not frozenset(_of_cluster(cluster)).isdisjoint(bad):
             cluster.CopyFrom(Cluster(name=cluster.name, connect_timeout=duration(timedelta(seconds=1))))
-    for listener in listeners:
-        lost = [each for each in listener.listener_filters if files.are_missing(_shown_by(each))]
-        for chain in _chains(listener):
-            if files.are_missing(_of_chain(chain)) or lost:
-                _close(chain)
-        for each in lost:
-            listener.listener_filters.remove(each)
-            listener.ClearField("filter_chain_matcher")
-    missing = tuple(sorted(files.missing))
-    return (serialised(message) if missing else bootstrap), missing
+    for listener in bootstrap.static_resources.listeners:
+        _close_some(listener, bad)
+    return serialised(bootstrap)
 
 
-class _Files:
-    """Each is looked at once, however many clusters need it."""
-
-    def __init__(self, is_readable: Callable[[str], bool]) -> None:
-        self._is_readable = is_readable
-        self._seen: dict[str, bool] = {}
-
-    @property
-    def missing(self) -> set[str]:
-        return {file for file, readable in self._seen.items() if not readable}
-
-    def are_missing(self, named: Iterable[str]) -> bool:
-        """Some of them; each is looked at, to be told."""
-        looked = [self._look(file) for file in named]
-        return not all(looked)
-
-    def _look(self, file: str) -> bool:
-        if file not in self._seen:
-            self._seen[file] = self._is_readable(file)
-        return self._seen[file]
-
-
-def _of_cluster(cluster: Cluster) -> Iterator[str]:
-    yield from _of_socket(cluster.transport_socket)
-    for match in cluster.transport_socket_matches:
-        yield from _of_socket(match.transport_socket)
+def _close_some(listener: Listener, bad: Collection[Needed]) -> None:
+    lost = [each for each in listener.listener_filters if not frozenset(_shown_by(each)).isdisjoint(bad)]
+    for chain in _chains(listener):
+        if lost or not frozenset(_of_chain(chain)).isdisjoint(bad):
+            _close(chain)
+    for each in lost:
+        listener.listener_filters.remove(each)
+        listener.ClearField("filter_chain_matcher")
 
 
 def _chains(listener: Listener) -> tuple[FilterChain, ...]:
@@ -88,21 +89,50 @@ def _chains(listener: Listener) -> tuple[FilterChain, ...]:
     return (*listener.filter_chains, *rest)
 
 
-def _of_chain(chain: FilterChain) -> Iterator[str]:
+def _of_cluster(cluster: Cluster) -> Iterator[Needed]:
+    yield from _of_socket(cluster.transport_socket)
+    for match in cluster.transport_socket_matches:
+        yield from _of_socket(match.transport_socket)
+
+
+def _of_listener(listener: Listener) -> frozenset[Needed]:
+    shown = (each for reader in listener.listener_filters for each in _shown_by(reader))
+    return frozenset(shown).union(*(_of_chain(chain) for chain in _chains(listener)))
+
+
+def _of_chain(chain: FilterChain) -> Iterator[Needed]:
     """Its filters read none; those of a meshd that was here before did."""
     yield from _of_socket(chain.transport_socket)
     for each in chain.filters:
         yield from _shown_by(each)
 
 
-def _shown_by(each: Filter | ListenerFilter) -> list[str]:
-    return [match.decode() for match in _SHOWN.findall(each.typed_config.value)]
+def _shown_by(each: Filter | ListenerFilter) -> list[Needed]:
+    return [Needed(kind="credentials", files=(match.decode(),)) for match in _SHOWN.findall(each.typed_config.value)]
 
 
-def _of_socket(socket: TransportSocket) -> list[str]:
-    found: list[str] = []
-    nested.edited(serialised(socket), TransportSocket(), _IN_TLS, DataSource, lambda each: found.append(each.filename))
-    return [file for file in found if file]
+def _of_socket(socket: TransportSocket) -> list[Needed]:
+    found: list[Needed] = []
+    edited(serialised(socket), TransportSocket(), _IN_TLS, lambda context: found.extend(_of_context(context)))
+    return found
+
+
+def _of_context(context: CommonTlsContext) -> Iterator[Needed]:
+    for each in context.tls_certificates:
+        yield Needed(kind="certificate", files=(each.certificate_chain.filename, each.private_key.filename))
+    authority = context.validation_context
+    if authority.trusted_ca.filename:
+        revoked = (authority.crl.filename,) if authority.crl.filename else ()
+        yield Needed(kind="authority", files=(authority.trusted_ca.filename, *revoked))
+
+
+def _secret(each: Needed) -> bytes:
+    first, *second = (DataSource(filename=file) for file in each.files)
+    if each.kind == "certificate":
+        pair = TlsCertificate(certificate_chain=first, private_key=second[0])
+        return serialised(Secret(tls_certificate=pair))
+    known = CertificateValidationContext(trusted_ca=first, crl=second[0] if second else None)
+    return serialised(Secret(validation_context=known))
 
 
 def _close(chain: FilterChain) -> None:

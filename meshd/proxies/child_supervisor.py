@@ -146,7 +146,7 @@ class ChildSupervisor:
         self._tell(kept, kind, record.process, why or f"from its {record.mode} bootstrap")
 
     def _start_chosen(self, paths: ProxyPaths) -> Record:
-        return start(paths, self._settings, choose(paths))
+        return start(paths, self._settings, choose(paths, self._settings.binary))
 
     def _answers_soon(self, paths: ProxyPaths, running: Record) -> bool:
         """A starting Envoy is given its time; a hung or crippled one has none left."""

@@ -36,7 +36,7 @@ def hot_restart(paths: ProxyPaths, settings: EnvoySettings, log: Path | None = N
     old = find(paths)
     if old is None:
         raise ProxyError(f"{paths.proxy} does not run", "start it")
-    bootstrap = choose(paths)
+    bootstrap = choose(paths, settings.binary)
     validate(bootstrap.path, settings)
     _refuse_other_protocol(paths, settings)
     _await_leaving(old, settings)

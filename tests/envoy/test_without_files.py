@@ -14,7 +14,7 @@ from meshd.envoy import assignments, render
 from meshd.envoy.bootstrap import BootstrapSettings
 from meshd.envoy.fallback import fallback
 from meshd.envoy.secrets import secrets
-from meshd.envoy.without_files import without_unreadable
+from meshd.envoy.without_files import needed, parsed, without
 from meshd.memo import Memo
 from meshd.plan import ProxyPlan
 from tests.deliver.certificates import made, trusting
@@ -82,6 +82,12 @@ def alone(plan: ProxyPlan, directory: Path) -> tuple[bytes, BootstrapSettings]:
     return fallback(rendered, assignments(plan, {}, Memo()), settings), settings
 
 
+def without_missing(given: bytes) -> tuple[bytes, set[str]]:
+    bootstrap = parsed(given)
+    missing = [each for each in needed(bootstrap) if not all(Path(file).is_file() for file in each.files)]
+    return without(bootstrap, missing), {file for each in missing for file in each.files}
+
+
 def shown(port: int, name: str, ca: Path) -> str:
     """Whose certificate is shown to who asks for this name; none where the connection is closed."""
     with socket.create_connection(("127.0.0.1", port), 10) as plain:
@@ -102,29 +108,32 @@ def test_what_needs_a_missing_file_serves_nobody_and_all_else_works(
     plans = {plan.proxy: plan for plan in plans_of(mesh, own)}
 
     given, settings = alone(plans["sidecar"], short_tmp)
-    usable, missing = without_unreadable(given, lambda file: Path(file).is_file())
-    assert missing == (f"{root}/authority.crt", f"{root}/corporate/proxy-authorization")
+    usable, missing = without_missing(given)
+    assert missing == {f"{root}/authority.crt", f"{root}/corporate/proxy-authorization"}
     with running(envoy_binary, usable, settings):
         assert ask(own, host="plain.example").status == 200
         assert ask(own, host="sealed.example").status == 503  # and never in plain text
         assert ask(own, host="outside.example").status == 503
 
     given, settings = alone(plans["gateway"], short_tmp)
-    usable, missing = without_unreadable(given, lambda file: Path(file).is_file())
-    assert set(missing) == {f"{root}/b/tls.crt", f"{root}/b/tls.key", f"{root}/corporate/proxy-authorization"}
+    usable, missing = without_missing(given)
+    assert missing == {f"{root}/b/tls.crt", f"{root}/b/tls.key", f"{root}/corporate/proxy-authorization"}
     with running(envoy_binary, usable, settings):
         assert (shown(edge, "a.example", ca), shown(edge, "b.example", ca)) == ("a.example", "")
 
 
-def test_where_nothing_is_missing_it_is_what_it_was(short_tmp: Path) -> None:
+def test_what_envoy_reads_together_is_told_once_however_many_need_it(short_tmp: Path) -> None:
     mesh = MESH.replace("$root", str(short_tmp)).replace("$edge", "9443").replace("$backend", "9")
-    (plan, *_) = plans_of(mesh, 9080)
-    given, _ = alone(plan, short_tmp)
-    asked: list[str] = []
+    sidecar, gateway = plans_of(mesh, 9080)
+    given, _ = alone(gateway, short_tmp)
 
-    def is_readable(file: str) -> bool:
-        asked.append(file)
-        return True
-
-    assert without_unreadable(given, is_readable) == (given, ())
-    assert len(asked) == len(set(asked)) > 0
+    assert sorted((each.kind, len(each.files)) for each in needed(parsed(given))) == [
+        ("certificate", 2),
+        ("certificate", 2),
+        ("credentials", 1),
+    ]
+    given, _ = alone(sidecar, short_tmp)
+    assert sorted((each.kind, len(each.files)) for each in needed(parsed(given))) == [
+        ("authority", 1),
+        ("credentials", 1),
+    ]
