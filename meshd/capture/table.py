@@ -57,6 +57,11 @@ class Table:
     digest: bytes
 
 
+_LAST: Final = "priority -99; policy accept;"
+"""Just after what others redirect (-100): the kernel asks no further once somebody did. So the ports that Docker
+publishes lead to their containers; at the same priority it would depend on who was loaded last (measured)."""
+
+
 def table(redirections: Redirections) -> Table:
     """The same settings give the same text."""
     digest = hashlib.sha256("\n".join(_rules(redirections, knock="")).encode()).digest()[:KNOCK_LENGTH]
@@ -67,8 +72,8 @@ def table(redirections: Redirections) -> Table:
 
 def _rules(wanted: Redirections, knock: str) -> Iterator[str]:
     yield f"table {NAME} {{"
-    yield from _chain("opened_here", "type nat hook output priority -100; policy accept;", _opened_here(wanted, knock))
-    yield from _chain("comes_in", "type nat hook prerouting priority -100; policy accept;", _comes_in(wanted))
+    yield from _chain("opened_here", f"type nat hook output {_LAST}", _opened_here(wanted, knock))
+    yield from _chain("comes_in", f"type nat hook prerouting {_LAST}", _comes_in(wanted))
     yield from _chain("for_this_host", "", _for_this_host(wanted))
     yield "}"
 
