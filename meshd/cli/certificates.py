@@ -8,6 +8,8 @@ from typing import Any, Final
 from meshd.cli.screen import mark, shortened, span, wrapped
 
 _SHOWN: Final = 10
+_MOST: Final = 20
+"""Of those that need somebody: they have often one reason."""
 _TAKEN: Final = 11
 """Columns, by the titles of the sections."""
 
@@ -20,10 +22,11 @@ Certificate = dict[str, Any]
 def certificate_lines(certificates: list[Certificate]) -> list[str]:
     ordered = sorted(certificates, key=_rank)
     needy = [each for each in ordered if _unwell(each)]
-    shown = ordered[: max(len(needy), _SHOWN)]
-    more = len(ordered) - len(shown)
+    shown = ordered[: min(max(len(needy), _SHOWN), _MOST)]
+    more, bad = len(ordered) - len(shown), len(needy) - _MOST
     lines = [line for each in shown for line in _certificate(each)]
-    return lines + ([f"  and {more} more, all ok: `-o json` has them"] if more else [])
+    how = f"{bad} of them not ok" if bad > 0 else "all ok"
+    return lines + ([f"  and {more} more, {how}: `-o json` has them"] if more else [])
 
 
 def _unwell(certificate: Certificate) -> bool:

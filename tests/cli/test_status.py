@@ -100,7 +100,7 @@ def test_certificates_are_shown_with_their_end_and_who_names_them():
     assert "certs" not in text(STATUS)
 
 
-def test_certificates_that_need_somebody_come_first_and_all_of_them_are_shown():
+def test_certificates_that_need_somebody_come_first():
     bad = [a_certificate(path=f"/{state}", state=state, reason=f"it is {state}") for state in ("missing", "expired")]
     unused = a_certificate(path="/unused", inUse=False, reason="another one")
     roots = a_certificate(path="/roots", kind="ca", count=144)
@@ -116,6 +116,15 @@ def test_certificates_that_need_somebody_come_first_and_all_of_them_are_shown():
     assert "revocations /endless" in said
     assert "and 15 more, all ok: `-o json` has them" in said
     assert "144 of them" in text({**STATUS, "certificates": [roots]})
+
+
+def test_of_hundreds_of_certificates_that_need_somebody_the_first_are_shown_and_the_others_counted():
+    bad = [a_certificate(path=f"/{number}", inUse=False, reason="the proxy has another") for number in range(160)]
+
+    said = text({**STATUS, "certificates": [*bad, a_certificate(), a_certificate()]})
+
+    assert said.count("not in use") == 20
+    assert "and 142 more, 140 of them not ok: `-o json` has them" in said
 
 
 def test_certificates_fit_a_hundred_columns():
