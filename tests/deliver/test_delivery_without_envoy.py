@@ -81,7 +81,7 @@ async def test_a_new_proxy_is_taken_back_when_another_does_not_accept(short_tmp:
             outcome = await delivery.deliver(both(World(clusters={"b": (9,)}), "r2"))
 
             assert isinstance(outcome, Refused)
-            assert outcome.stage == "acknowledgement"
+            assert outcome.stage == "patience"
             assert sockets(short_tmp) == ["sidecar.sock"]
             assert generations(short_tmp) == ["000001"]
 
