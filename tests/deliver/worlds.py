@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -219,12 +220,19 @@ async def a_backend(name: str) -> AsyncIterator[int]:
 
 
 async def ask(port: int, host: str) -> tuple[int, str]:
+    """Waits for the listener: an Envoy that starts acknowledges one, or refuses another, before any is bound."""
+    await eventually(lambda: _is_bound(port), f"port {port}")
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         return await _ask(reader, writer, host)
     finally:
         writer.close()
         await writer.wait_closed()
+
+
+def _is_bound(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextlib.asynccontextmanager
