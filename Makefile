@@ -20,8 +20,8 @@ endif
 
 # Two `make`s at once in one checkout wait for each other while they set up.
 LOCKED  := flock Makefile
-# Many tests wait, for processes and for the network: one more than cores keeps these busy.
-WORKERS := $(shell echo $$(( $$(nproc) + 1 )))
+# Many tests wait, for processes and for the network: two more than cores keep these busy.
+WORKERS := $(shell echo $$(( $$(nproc) + 2 )))
 PYTEST  := $(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 CORE := meshd/names.py meshd/problems.py meshd/memo.py meshd/documents* meshd/fields.py meshd/decode* \

@@ -12,8 +12,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-_PATIENCE = {"lab": 4, "packaging": 3, "system": 2, "live": 1}
-"""The rooms whose tests wait more than they compute, the longest waits first."""
+_BUILDER = Path("tests/lab/test_a_fleet.py")
+"""Has the packages built, for which the rest of the lab waits: it is the first, beside what needs none."""
+_ORDER = ("robustness", "lab", "packaging", "system", "live")
+"""What computes while packages are built; then the rooms whose tests wait more than they compute; then the others."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,8 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what waits for machines and daemons, so that the rest fills the gaps instead of being waited for."""
-    items.sort(key=lambda item: -_PATIENCE.get(item.path.relative_to(REPOSITORY).parts[1], 0))
+    """First what is waited for, and what waits for machines and daemons, so that the rest fills the gaps."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    path = item.path.relative_to(REPOSITORY)
+    if path == _BUILDER:
+        return -1
+    return _ORDER.index(path.parts[1]) if path.parts[1] in _ORDER else len(_ORDER)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def hosts(fleet):
 
 
 @pytest.fixture
-def play(hosts, tmp_path):
+def play(hosts, tmp_path, short_tmp):
     """Runs the role as its page says, over ssh as root; returns how many changes there were, or all it said."""
     git, web, _other, _revision = hosts
     if shutil.which("ansible-playbook") is None:
@@ -39,6 +39,9 @@ def play(hosts, tmp_path):
     web.machine.systemctl("unmask", "ssh")
     web.machine.systemctl("start", "ssh")
 
+    connection = short_tmp / "ssh"  # of all tasks: a socket's path has to be short
+    environment = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+
     def run(*words, refused=False, **variables):
         playbook = tmp_path / "site.yaml"
         role = {"role": str(EXAMPLES / "ansible/roles/meshd"), "meshd_packages": [], **variables}
@@ -47,18 +50,19 @@ def play(hosts, tmp_path):
         (tmp_path / "inventory").write_text(
             f"web ansible_host={web.machine.address} ansible_user=root ansible_ssh_private_key_file={key} "
             "ansible_ssh_common_args='-F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null' "
-            "ansible_ssh_args='-C' "  # no shared connection: its socket would have too long a path here
+            f"ansible_ssh_args='-o ControlMaster=auto -o ControlPersist=1m -o ControlPath={connection}' "
             "ansible_python_interpreter=/usr/bin/python3\n"
         )
         done = subprocess.run(
             web.machine.lab.command("ansible-playbook", *words, "-i", str(tmp_path / "inventory"), str(playbook)),
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+            env={**os.environ, **environment},
             cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert (done.returncode != 0) == refused, f"{done.stdout[-6000:]}{done.stderr}\n{web.log()}"
         return done.stdout if refused else int(re.findall(r"^web .* changed=(\d+) ", done.stdout, re.MULTILINE)[0])
 
-    return run
+    yield run
+    subprocess.run(("ssh", "-F", "none", "-O", "exit", "-S", connection, "web"), check=True)
 
 
 def test_the_role_makes_a_host_of_the_mesh_and_changes_nothing_the_second_time(hosts, play):
