@@ -26,29 +26,24 @@ def contents(debs: Packages, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def package_name(package: Path) -> str:
-    return package.name.partition("_")[0]
-
-
 def epoch_of(package: Path) -> int:
     """The time in the header of the archive's first member (ar: 8 bytes of magic, 16 of a name, 12 of a time)."""
     return int(package.read_bytes()[24:36])
 
 
-@pytest.mark.parametrize("name", ["meshd", "envoy"])
-def test_two_builds_are_the_same_bytes(debs, name, tmp_path):
-    """In another time zone, language, home and directory, and for a user whose files nobody else may read."""
-    first = getattr(debs, name)
+def test_two_builds_are_the_same_bytes(debs, tmp_path):
+    """In another time zone, language, home and directory, and for a user whose files nobody else may read.
+
+    Of the agent, whose bundle is compiled; that packing is no different either, the RPM of Envoy tells.
+    """
     before = os.umask(0o077)
     try:
-        second = build(
-            package_name(first), "deb", tmp_path / "again", epoch_of(first), ELSEWHERE | {"TMPDIR": str(tmp_path)}
-        )
+        second = build("meshd", "deb", tmp_path / "again", epoch_of(debs.meshd), ELSEWHERE | {"TMPDIR": str(tmp_path)})
     finally:
         os.umask(before)
 
-    assert second.name == first.name
-    assert digest(second) == digest(first)
+    assert second.name == debs.meshd.name
+    assert digest(second) == digest(debs.meshd)
 
 
 @pytest.mark.parametrize("name", ["meshd", "envoy"])

@@ -30,11 +30,11 @@ def asked(rpms: Mapping[str, Path]) -> Ask:
     return lambda name, *what: said("rpm", "--query", "--package", *what, rpms[name]).splitlines()
 
 
-@pytest.mark.parametrize("name", ["meshd", "meshd-envoy"])
-def test_two_builds_are_the_same_bytes(rpms, name, tmp_path):
-    second = build(name, "rpm", tmp_path / "again", EPOCH, ELSEWHERE | {"TMPDIR": str(tmp_path)})
+def test_two_builds_are_the_same_bytes(rpms, tmp_path):
+    """Of Envoy, which takes seconds. The agent's files are those of its Debian package, which is built twice too."""
+    second = build("meshd-envoy", "rpm", tmp_path / "again", EPOCH, ELSEWHERE | {"TMPDIR": str(tmp_path)})
 
-    assert digest(second) == digest(rpms[name])
+    assert digest(second) == digest(rpms["meshd-envoy"])
 
 
 @pytest.mark.parametrize("name", ["meshd", "meshd-envoy"])

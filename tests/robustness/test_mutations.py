@@ -112,6 +112,7 @@ def test_a_mesh_with_one_thing_wrong_is_judged(story: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-def test_every_mesh_with_one_thing_wrong_is_judged(story: Path):
-    for case in broken(story):
-        judge(case)
+def test_the_other_meshes_with_one_thing_wrong_are_judged(story: Path):
+    for index, case in enumerate(broken(story)):
+        if index % EVERY:
+            judge(case)
