@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from meshd import plan
 from meshd.decode.json_values import plain_json
 from meshd.resources.extras import PolicyExtras
-from meshd.resources.legacy.custom import TYPE, Custom, type_name
+from meshd.resources.legacy.custom import Custom, type_name
+from meshd.resources.legacy.refused import TYPE
 
 
 def custom(given: Iterable[Custom | None]) -> tuple[plan.Custom, ...]:

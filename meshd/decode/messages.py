@@ -202,11 +202,13 @@ def _places_within(name: str, node: Node) -> Iterator[Place]:
     if type(node) is documents.Sequence:
         for index, item in enumerate(node.items):
             yield f"{name}[{index}]", item.line, item.column
-            yield from _places_within(f"{name}[{index}]", item)
+            if type(item) is not Scalar:  # nearly all are
+                yield from _places_within(f"{name}[{index}]", item)
     elif type(node) is documents.Mapping:
         for key, value in node.entries:
             yield f"{name}.{key.text}", key.line, key.column
-            yield from _places_within(f"{name}.{key.text}", value)
+            if type(value) is not Scalar:
+                yield from _places_within(f"{name}.{key.text}", value)
 
 
 def _holds_values(annotation: Any) -> bool:  # noqa: ANN401

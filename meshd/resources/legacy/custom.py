@@ -15,12 +15,10 @@ from typing import Any, Final
 from meshd.decode.json_values import plain_json
 from meshd.fields import Json
 from meshd.problems import NOWHERE, Origin, Problem, nearest
-from meshd.resources.legacy.refused import only, smallest_refused
+from meshd.resources.legacy.refused import TYPE, only, smallest_refused
 
 Custom = Mapping[str, Json]
 """With its `@type`: `type.googleapis.com/envoy.config.cluster.v3.CircuitBreakers`, say."""
-
-TYPE: Final = "@type"
 
 _BALANCERS: Final = {
     f"envoy.extensions.load_balancing_policies.{package}.v3.{name}": (

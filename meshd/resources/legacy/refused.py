@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 from meshd.fields import Json
 
 Step = int | str
 Steps = tuple[Step, ...]
 
-_TYPE = "@type"
+TYPE: Final = "@type"
+"""Without it nobody could tell what a message is: so it stays beside what is looked at."""
 
 
 def smallest_refused(value: Mapping[str, Json], is_refused: Callable[[Mapping[str, Json]], bool]) -> Steps:
@@ -44,7 +45,7 @@ def _along(value: Any, steps: Steps, end: Callable[[Any], Any]) -> Any:  # noqa:
 def _emptied(part: Any) -> Any:  # noqa: ANN401
     if isinstance(part, tuple):
         return ()
-    return {key: part[key] for key in part if key == _TYPE} if isinstance(part, Mapping) else part
+    return {key: part[key] for key in part if key == TYPE} if isinstance(part, Mapping) else part
 
 
 def _further(value: Any, steps: Steps) -> Iterator[Steps]:  # noqa: ANN401
